@@ -1,0 +1,17 @@
+//! The `newswire` command: reads the arguments, runs what they ask for, and decides the exit
+//! code. No logic lives here.
+
+mod args;
+mod exit_code;
+mod output;
+mod serve;
+
+use args::Command;
+
+fn main() -> std::process::ExitCode {
+    let code = match args::parse() {
+        Ok(Command::Serve(options)) => serve::run(&options),
+        Err(code) => code,
+    };
+    code.into()
+}

@@ -1,0 +1,127 @@
+//! `newswire serve`: the echo endpoint, the page, and a clean end.
+
+mod page;
+
+use crate::args::ServeOptions;
+use crate::exit_code::ExitCode;
+use crate::output;
+use newswire::{Config, Route, Server, Shutdown, WebSocket};
+use std::io;
+use tokio::runtime::{Builder, LocalOptions};
+
+/// Serves until a signal comes.
+pub(crate) fn run(options: &ServeOptions) -> ExitCode {
+    log_to_stderr(options.verbose);
+    let runtime = match Builder::new_current_thread()
+        .enable_all()
+        .build_local(LocalOptions::default())
+    {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            output::error(format_args!("cannot start: {error}"));
+            return ExitCode::Failure;
+        }
+    };
+    runtime.block_on(serve(options))
+}
+
+async fn serve(options: &ServeOptions) -> ExitCode {
+    let host = options.host.trim_start_matches('[').trim_end_matches(']');
+    let server = match Server::bind((host, options.port)).await {
+        Ok(server) => server,
+        Err(error) => {
+            output::error(cannot_listen(options, &error));
+            return ExitCode::CannotListen;
+        }
+    };
+    let signal = match termination() {
+        Ok(signal) => signal,
+        Err(error) => {
+            output::error(format_args!("cannot listen for signals: {error}"));
+            return ExitCode::Failure;
+        }
+    };
+    let limit = usize::try_from(options.max_message_size.as_u64()).unwrap_or(usize::MAX);
+    let server = server
+        .config(Config::new().max_message_size(limit))
+        .route("/echo", Route::new(echo).subprotocols(["echo-protocol"]))
+        .fallback(page::router());
+    let addr = server.local_addr();
+    output::line(format_args!("newswire {}", env!("CARGO_PKG_VERSION")));
+    output::line(format_args!("  page  http://{addr}/"));
+    output::line(format_args!("  echo  ws://{addr}/echo"));
+    output::line("Press Ctrl-C to stop.");
+    let Shutdown { open, cut, .. } = server.serve_until(signal).await;
+    output::line(match (open, cut) {
+        (0, _) => "stopped".to_owned(),
+        (open, 0) => format!("stopped, {open} connections closed"),
+        (open, cut) => format!("stopped, {open} connections closed, {cut} of them cut"),
+    });
+    ExitCode::Success
+}
+
+/// Sends back what it receives.
+async fn echo(mut ws: WebSocket) -> newswire::Result {
+    while let Some(message) = ws.recv().await? {
+        ws.send(message).await?;
+    }
+    Ok(())
+}
+
+fn cannot_listen(options: &ServeOptions, error: &io::Error) -> String {
+    let ServeOptions { host, port, .. } = options;
+    let advice = match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            "the port is taken; choose another with --port, or --port 0 for a free one"
+        }
+        io::ErrorKind::PermissionDenied => {
+            "not allowed; ports below 1024 usually need privileges, choose another with --port"
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            "this machine does not have that address; try --host 127.0.0.1"
+        }
+        _ => return format!("cannot listen on {host}:{port}: {error}; see --host and --port"),
+    };
+    format!("cannot listen on {host}:{port}: {advice}")
+}
+
+/// Ready at the first SIGINT or SIGTERM.
+#[cfg(unix)]
+fn termination() -> io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(std::future::poll_fn(move |cx| {
+        if interrupt.poll_recv(cx).is_ready() {
+            return std::task::Poll::Ready(());
+        }
+        terminate.poll_recv(cx).map(|_| ())
+    }))
+}
+
+/// Ready at the first Ctrl-C.
+#[cfg(not(unix))]
+#[expect(clippy::unnecessary_wraps, reason = "the same shape as on Unix")]
+fn termination() -> io::Result<impl Future<Output = ()>> {
+    Ok(async {
+        // Without Ctrl-C the process is ended from outside.
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    })
+}
+
+fn log_to_stderr(verbose: bool) {
+    use std::io::IsTerminal;
+    let level = if verbose {
+        tracing::Level::DEBUG
+    } else {
+        tracing::Level::WARN
+    };
+    tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_target(false)
+        .with_ansi(io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
+        .with_writer(io::stderr)
+        .init();
+}

@@ -1,0 +1,443 @@
+//! [`Connection`]: an open WebSocket connection as a state machine, and the contract of
+//! driving it. No I/O, no clock, no random source, and no knowledge of the opening
+//! handshake.
+
+mod closing;
+mod receive;
+mod timers;
+mod transmit;
+
+pub use self::closing::{Side, State};
+pub use self::transmit::{OutputBuffer, Transmit};
+
+use self::closing::Closing;
+use self::receive::{Received, Receiver};
+use self::timers::{Expired, Seen, Timers};
+use crate::close::{CloseCode, CloseFrame};
+use crate::config::Config;
+use crate::error::{CommandError, Failure, SendError};
+use crate::frame::{FrameHeader, MAX_CONTROL_PAYLOAD, OpCode};
+use crate::mask::Mask;
+use crate::message::Message;
+use crate::role::Role;
+use crate::utf8::Utf8Bytes;
+use bytes::{Buf, Bytes, BytesMut};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Where a client's masking keys come from: called once for each frame that is sent.
+///
+/// RFC 6455 §5.3: "The masking key needs to be unpredictable; thus, the masking key MUST be
+/// derived from a strong source of entropy".
+pub type MaskingKeys = fn() -> [u8; 4];
+
+/// What has happened on a connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// A whole message.
+    Message(Message),
+    /// A ping. Its pong is already queued.
+    Ping(Bytes),
+    /// A pong, asked for or not.
+    Pong(Bytes),
+    /// The end, told once. Drop the transport; [`Connection::failure`] and
+    /// [`Connection::close_frame`] say why it ended.
+    Closed,
+}
+
+/// An open WebSocket connection, either end of it, without any I/O.
+///
+/// # Driving it
+/// There are four kinds of methods:
+/// - **getters** tell about the connection and change nothing;
+/// - **inputs** tell it what has happened outside: [`handle_data`](Self::handle_data),
+///   [`handle_eof`](Self::handle_eof), [`handle_timeout`](Self::handle_timeout);
+/// - **commands** are the user's: [`send`](Self::send), [`ping`](Self::ping),
+///   [`close`](Self::close);
+/// - **outputs** say what to do: [`poll_event`](Self::poll_event),
+///   [`poll_transmit`](Self::poll_transmit), [`poll_timeout`](Self::poll_timeout).
+///
+/// After an input or a command, poll the outputs dry, events first: an event may queue
+/// bytes and change the timeout, never the other way round. Then write, and wait for
+/// whichever comes first of more bytes, the end of the peer's bytes, the timeout, and the
+/// user. When [`wants_shutdown`](Self::wants_shutdown) says so, shut down the transport's
+/// sending half. After [`Event::Closed`] nothing more happens.
+///
+/// Nothing is ever in an inconsistent state between two calls; a driver may stop at any
+/// point and go on later.
+#[derive(Debug)]
+pub struct Connection {
+    role: Role,
+    masking_keys: Option<MaskingKeys>,
+    config: Arc<Config>,
+    receiver: Receiver,
+    transmit: Transmit,
+    /// The payload of the newest ping that is not yet answered.
+    unanswered_ping: Option<Box<[u8]>>,
+    closing: Closing,
+    timers: Timers,
+}
+
+impl Connection {
+    /// The server's end of a connection whose opening handshake is done.
+    #[must_use]
+    pub fn server(config: Arc<Config>) -> Self {
+        Self::new(Role::Server, None, config)
+    }
+
+    /// The client's end of a connection whose opening handshake is done.
+    #[must_use]
+    pub fn client(config: Arc<Config>, masking_keys: MaskingKeys) -> Self {
+        Self::new(Role::Client, Some(masking_keys), config)
+    }
+
+    fn new(role: Role, masking_keys: Option<MaskingKeys>, config: Arc<Config>) -> Self {
+        Self {
+            role,
+            masking_keys,
+            receiver: Receiver::new(),
+            transmit: Transmit::default(),
+            unanswered_ping: None,
+            closing: Closing::default(),
+            timers: Timers::new(&config),
+            config,
+        }
+    }
+
+    // Getters.
+
+    /// Which end this is.
+    #[must_use]
+    pub fn role(&self) -> Role {
+        self.role
+    }
+
+    /// Where the connection is in its life.
+    #[must_use]
+    pub fn state(&self) -> State {
+        if self.is_over() {
+            State::Closed
+        } else if self.closing.has_begun() {
+            State::Closing
+        } else {
+            State::Open
+        }
+    }
+
+    /// The Close frame that the peer sent, once it has.
+    #[must_use]
+    pub fn close_frame(&self) -> Option<&CloseFrame> {
+        self.closing.received.as_deref()
+    }
+
+    /// Which end began to close, once one has.
+    #[must_use]
+    pub fn closed_by(&self) -> Option<Side> {
+        self.closing.begun_by
+    }
+
+    /// Why the connection failed, if it did.
+    #[must_use]
+    pub fn failure(&self) -> Option<Failure> {
+        self.closing.failure
+    }
+
+    /// How many bytes wait to be written, frame headers included.
+    #[must_use]
+    pub fn buffered_amount(&self) -> usize {
+        self.transmit.remaining()
+    }
+
+    /// Whether received bytes wait to be looked at by [`poll_event`](Self::poll_event): then
+    /// a message may already be there without another read.
+    #[must_use]
+    #[inline]
+    pub fn has_input(&self) -> bool {
+        self.receiver.has_input()
+    }
+
+    /// Whether this end has said all that it will ever say, and all of it is written, while
+    /// the peer's end is still waited for: the driver should shut down the transport's
+    /// sending half.
+    #[must_use]
+    pub fn wants_shutdown(&self) -> bool {
+        self.closing.failure.is_some() && self.is_drained()
+    }
+
+    fn is_over(&self) -> bool {
+        !self.receiver.has_input() && self.closing.is_over(self.role, self.is_drained())
+    }
+
+    fn is_drained(&self) -> bool {
+        !self.transmit.has_remaining()
+    }
+
+    // Inputs.
+
+    /// The peer's next bytes. Whole messages are handed on from this buffer without a copy,
+    /// so they share it; what is incomplete is copied out of it.
+    #[inline]
+    pub fn handle_data(&mut self, data: BytesMut) {
+        self.timers.received(data.len());
+        if !self.closing.ignores_input() && !data.is_empty() {
+            self.receiver.push(data);
+        }
+    }
+
+    /// The peer will send no more bytes, or the transport has failed.
+    pub fn handle_eof(&mut self) {
+        self.closing.eof = true;
+    }
+
+    /// The transport takes no more bytes. What waits is thrown away; what the peer has sent
+    /// can still be read, within the close timeout.
+    pub fn handle_write_end(&mut self) {
+        self.transmit = Transmit::default();
+        self.unanswered_ping = None;
+        self.closing.write_end = true;
+        self.timers.begin_closing(&self.config);
+    }
+
+    /// The time that [`poll_timeout`](Self::poll_timeout) gave has passed. `reading` says
+    /// whether the driver was waiting for the peer's bytes meanwhile: a peer is not silent
+    /// when nobody listens.
+    pub fn handle_timeout(&mut self, reading: bool) {
+        let seen = Seen {
+            reading,
+            inside_frame: self.receiver.is_inside_frame(),
+            unwritten: !self.is_drained(),
+            written: self.transmit.written(),
+        };
+        match self.timers.expired(&self.config, seen) {
+            Expired::Nothing => {}
+            Expired::SendPing => self.control(OpCode::Ping, b""),
+            Expired::Idle => self.cut(Failure::IdleTimeout),
+            Expired::Write => self.cut(Failure::WriteTimeout),
+            Expired::Close if self.closing.received.is_some() => self.closing.cut = true,
+            Expired::Close => self.cut(Failure::CloseTimeout),
+        }
+    }
+
+    // Commands.
+
+    /// Queues a message.
+    ///
+    /// # Errors
+    /// [`SendError`] with the message when the connection is closing or closed.
+    #[inline]
+    pub fn send(&mut self, message: Message) -> Result<(), SendError> {
+        if self.closing.has_begun() {
+            return Err(SendError(message));
+        }
+        let (opcode, payload) = match message {
+            Message::Text(text) => (OpCode::Text, text.into_bytes()),
+            Message::Binary(bytes) => (OpCode::Binary, bytes),
+        };
+        let key = self.masking_key();
+        let header = FrameHeader::new(opcode, payload.len() as u64, key);
+        if payload.len() < transmit::REFERENCE_FROM {
+            self.transmit.frame(header, &payload);
+            return Ok(());
+        }
+        match key {
+            None => self.transmit.frame_by_reference(header, payload),
+            // Nobody else looks at these bytes: they are masked where they are.
+            Some(key) => match payload.try_into_mut() {
+                Ok(mut payload) => {
+                    Mask::new(key).apply(&mut payload);
+                    self.transmit.frame_by_reference(header, payload.freeze());
+                }
+                Err(payload) => self.transmit.frame(header, &payload),
+            },
+        }
+        Ok(())
+    }
+
+    /// Queues a ping. The peer's pong comes as [`Event::Pong`].
+    ///
+    /// # Errors
+    /// [`CommandError::TooLong`] for more than 125 bytes, [`CommandError::Closing`] when the
+    /// connection is closing or closed.
+    pub fn ping(&mut self, payload: &[u8]) -> Result<(), CommandError> {
+        if payload.len() > MAX_CONTROL_PAYLOAD {
+            return Err(CommandError::TooLong {
+                len: payload.len(),
+                max: MAX_CONTROL_PAYLOAD,
+            });
+        }
+        if self.closing.has_begun() {
+            return Err(CommandError::Closing);
+        }
+        self.control(OpCode::Ping, payload);
+        Ok(())
+    }
+
+    /// Begins the closing handshake: queues a Close frame behind what was sent before.
+    /// [`CloseCode::NO_STATUS`] with an empty reason sends a Close frame without a code.
+    ///
+    /// Messages of the peer still come until its own Close frame does.
+    ///
+    /// # Errors
+    /// [`CommandError::CloseCode`] for a code that must not travel, [`CommandError::TooLong`]
+    /// for a reason of more than 123 bytes, [`CommandError::Closing`] when the connection is
+    /// already closing or closed.
+    pub fn close(
+        &mut self,
+        code: CloseCode,
+        reason: impl Into<Utf8Bytes>,
+    ) -> Result<(), CommandError> {
+        let reason = reason.into();
+        let frame = if code == CloseCode::NO_STATUS && reason.is_empty() {
+            CloseFrame { code, reason }
+        } else {
+            CloseFrame::new(code, reason)?
+        };
+        if self.closing.has_begun() {
+            return Err(CommandError::Closing);
+        }
+        self.begin_closing(Side::Local, &frame);
+        Ok(())
+    }
+
+    // Outputs.
+
+    /// The next thing that has happened, `None` when all of the input is used up.
+    ///
+    /// After `None` the connection holds no part of the buffers that it was given.
+    #[inline]
+    pub fn poll_event(&mut self) -> Option<Event> {
+        while !self.closing.ignores_input() {
+            let limit = self.config.message_limit();
+            match self.receiver.next(self.role, limit) {
+                Ok(Some(Received::Message(message))) => return Some(Event::Message(message)),
+                Ok(Some(Received::Ping(payload))) => {
+                    if !self.closing.sent && !self.closing.write_end {
+                        // A copy: the answer may wait long, and the read buffer must not.
+                        self.unanswered_ping = Some(payload[..].into());
+                    }
+                    return Some(Event::Ping(payload));
+                }
+                Ok(Some(Received::Pong(payload))) => return Some(Event::Pong(payload)),
+                Ok(Some(Received::Close(payload))) => self.close_received(payload),
+                Ok(None) => break,
+                Err(failure) => self.fail(failure),
+            }
+        }
+        self.poll_closed()
+    }
+
+    /// The bytes to write now, `None` when there are none. Whatever is left over after a
+    /// partial write is there again at the next call.
+    #[inline]
+    pub fn poll_transmit(&mut self) -> Option<&mut Transmit> {
+        if self.unanswered_ping.is_some() && !self.transmit.holds_pong() {
+            self.queue_pong();
+        }
+        if self.is_drained() {
+            return None;
+        }
+        Some(&mut self.transmit)
+    }
+
+    /// A time to wait from now on, given once whenever the wait is to be started anew; it
+    /// replaces the one before. When it has passed, call
+    /// [`handle_timeout`](Self::handle_timeout).
+    #[inline]
+    pub fn poll_timeout(&mut self) -> Option<Duration> {
+        self.timers.take()
+    }
+
+    /// Exchanges the memory behind the output with `buffer`, when nothing waits in it;
+    /// otherwise does nothing. Before a send it lends the connection a buffer, after the
+    /// last write it takes it back.
+    #[inline]
+    pub fn swap_output_buffer(&mut self, buffer: &mut OutputBuffer) {
+        self.transmit.swap_buffer(buffer);
+    }
+
+    fn masking_key(&self) -> Option<[u8; 4]> {
+        self.masking_keys.map(|next_key| next_key())
+    }
+
+    fn control(&mut self, opcode: OpCode, payload: &[u8]) {
+        if self.closing.write_end {
+            return;
+        }
+        let header = FrameHeader::new(opcode, payload.len() as u64, self.masking_key());
+        self.transmit.frame(header, payload);
+    }
+
+    #[cold]
+    fn queue_pong(&mut self) {
+        // RFC 6455 §5.5.3: "If an endpoint receives a Ping frame and has not yet sent Pong
+        // frame(s) in response to previous Ping frame(s), the endpoint MAY elect to send a
+        // Pong frame for only the most recently processed Ping frame."
+        if let Some(payload) = self.unanswered_ping.take() {
+            let key = self.masking_key();
+            self.transmit.pong(&payload, key);
+        }
+    }
+
+    fn close_received(&mut self, payload: Bytes) {
+        match CloseFrame::parse(payload) {
+            Ok(frame) => {
+                // RFC 6455 §5.5.1: "When sending a Close frame in response, the endpoint
+                // typically echos the status code it received."
+                let reply = CloseFrame {
+                    code: frame.code,
+                    reason: Utf8Bytes::default(),
+                };
+                self.closing.received = Some(Box::new(frame));
+                if !self.closing.sent {
+                    self.begin_closing(Side::Remote, &reply);
+                }
+                self.receiver.discard();
+            }
+            Err(error) => self.fail(error.into()),
+        }
+    }
+
+    fn begin_closing(&mut self, side: Side, frame: &CloseFrame) {
+        if self.unanswered_ping.is_some() && !self.transmit.holds_pong() {
+            self.queue_pong();
+        }
+        self.unanswered_ping = None;
+        self.control(OpCode::Close, &frame.payload());
+        self.closing.sent = true;
+        self.closing.begun_by.get_or_insert(side);
+        self.timers.begin_closing(&self.config);
+    }
+
+    /// RFC 6455 §7.1.7, "Fail the WebSocket Connection": the peer is told why, unless a
+    /// Close frame was already sent.
+    fn fail(&mut self, failure: Failure) {
+        self.closing.failure = Some(failure);
+        self.receiver.discard();
+        if let (false, Some(code)) = (self.closing.sent, failure.close_code()) {
+            let frame = CloseFrame {
+                code,
+                reason: Utf8Bytes::default(),
+            };
+            self.begin_closing(Side::Local, &frame);
+        }
+        self.timers.begin_closing(&self.config);
+    }
+
+    fn cut(&mut self, failure: Failure) {
+        self.closing.failure.get_or_insert(failure);
+        self.closing.cut = true;
+        self.receiver.discard();
+    }
+
+    fn poll_closed(&mut self) -> Option<Event> {
+        if self.closing.reported || !self.is_over() {
+            return None;
+        }
+        if self.closing.received.is_none() {
+            self.closing.failure.get_or_insert(Failure::Lost);
+        }
+        self.closing.reported = true;
+        Some(Event::Closed)
+    }
+}

@@ -1,0 +1,18 @@
+//! The protocol's tests, one binary. Each file is a part of RFC 6455; `support` holds the
+//! frame builders, the splitter and the pair.
+
+mod closing;
+mod control;
+mod data_path;
+mod fragmentation;
+mod framing;
+mod handshake;
+mod handshake_client;
+mod handshake_http1;
+mod handshake_server;
+mod handshake_uri;
+mod output;
+mod properties;
+mod support;
+mod text;
+mod timeouts;

@@ -1,0 +1,168 @@
+//! Opening a connection to a server.
+
+use crate::config::Config;
+use crate::error::ConnectError;
+use crate::transport::{self, Stream, Transport};
+use crate::websocket::WebSocket;
+use bytes::BytesMut;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use newswire_proto::Connection;
+use newswire_proto::handshake::{ClientHandshake, HeadReader, WebSocketUri};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::timeout;
+
+/// Opens a WebSocket to `url` with the defaults. [`Connector`] has the choices.
+///
+/// # Errors
+/// [`ConnectError`] says at which step it failed.
+///
+/// # Cancel safety
+/// Dropping the future gives the attempt up.
+///
+/// ```no_run
+/// # async fn example() -> newswire::Result {
+/// let mut ws = newswire::connect("ws://127.0.0.1:9998/echo").await?;
+/// # Ok(())
+/// # }
+/// ```
+pub async fn connect(url: &str) -> Result<WebSocket, ConnectError> {
+    Connector::new().connect(url).await
+}
+
+/// How to open a connection: subprotocols, headers, limits.
+///
+/// ```no_run
+/// # async fn example() -> newswire::Result {
+/// use newswire::{Config, Connector};
+///
+/// let ws = Connector::new()
+///     .subprotocols(["echo-protocol"])
+///     .config(Config::new().max_message_size(1 << 20))
+///     .connect("ws://127.0.0.1:9998/echo")
+///     .await?;
+/// assert_eq!(ws.subprotocol(), Some("echo-protocol"));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Connector {
+    subprotocols: Vec<String>,
+    headers: HeaderMap,
+    config: Config,
+}
+
+impl Connector {
+    /// The defaults: no subprotocols, no headers of one's own, [`Config::new`].
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The subprotocols to offer, the preferred one first. The server takes one of them or
+    /// none: [`WebSocket::subprotocol`].
+    #[must_use]
+    pub fn subprotocols<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
+        self.subprotocols = names.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// A header line to send with the request, beside those that are there already.
+    #[must_use]
+    pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.append(name, value);
+        self
+    }
+
+    /// Limits and timeouts.
+    #[must_use]
+    pub fn config(mut self, config: Config) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// Opens a WebSocket to `url` over TCP.
+    ///
+    /// # Errors
+    /// [`ConnectError`] says at which step it failed.
+    ///
+    /// # Cancel safety
+    /// Dropping the future gives the attempt up.
+    pub async fn connect(&self, url: &str) -> Result<WebSocket, ConnectError> {
+        let uri = WebSocketUri::parse(url).map_err(ConnectError::Url)?;
+        if uri.is_secure() {
+            return Err(ConnectError::TlsNeeded);
+        }
+        self.in_time(async {
+            let stream: Stream = transport::connect(uri.host(), uri.port())
+                .await
+                .map_err(ConnectError::Connect)?;
+            self.open(&uri, stream).await
+        })
+        .await
+    }
+
+    /// Opens a WebSocket to `url` over a transport that is connected already, such as a TLS
+    /// stream, a Unix socket or a pipe in memory. Of the URL, only what stands in the request
+    /// is used.
+    ///
+    /// # Errors
+    /// [`ConnectError`] says at which step it failed.
+    ///
+    /// # Cancel safety
+    /// Dropping the future gives the attempt up, and drops the transport.
+    pub async fn connect_over<T: Transport>(
+        &self,
+        url: &str,
+        transport: T,
+    ) -> Result<WebSocket<T>, ConnectError> {
+        let uri = WebSocketUri::parse(url).map_err(ConnectError::Url)?;
+        self.in_time(self.open(&uri, transport)).await
+    }
+
+    async fn in_time<R>(
+        &self,
+        attempt: impl Future<Output = Result<R, ConnectError>>,
+    ) -> Result<R, ConnectError> {
+        timeout(self.config.handshake_timeout, attempt)
+            .await
+            .map_err(|_| ConnectError::Timeout)?
+    }
+
+    async fn open<T: Transport>(
+        &self,
+        uri: &WebSocketUri,
+        mut transport: T,
+    ) -> Result<WebSocket<T>, ConnectError> {
+        let handshake = ClientHandshake::new(uri, rand::random())
+            .with_subprotocols(&self.subprotocols)
+            .and_then(|handshake| handshake.with_headers(&self.headers))
+            .map_err(ConnectError::Misuse)?;
+        transport
+            .write_all(&handshake.to_bytes())
+            .await
+            .map_err(ConnectError::Io)?;
+        transport.flush().await.map_err(ConnectError::Io)?;
+        let mut reader = HeadReader::new(self.config.head);
+        let mut buffer = BytesMut::with_capacity(1024);
+        let head = loop {
+            let read = transport.read_buf(&mut buffer).await;
+            if read.map_err(ConnectError::Io)? == 0 {
+                return Err(ConnectError::Ended);
+            }
+            if let Some(head) = reader.read_response(&buffer).map_err(ConnectError::Head)? {
+                break head;
+            }
+        };
+        let negotiated = handshake.verify(&head).map_err(ConnectError::Response)?;
+        let config = self.config.connection.clone();
+        let mut connection = Connection::client(config, rand::random);
+        // Frames may have come in the same segment.
+        connection.handle_data(buffer.split_off(negotiated.head_len()));
+        Ok(WebSocket::new(
+            connection,
+            transport,
+            negotiated.subprotocol(),
+            &self.config,
+        ))
+    }
+}

@@ -1,0 +1,109 @@
+//! The knobs of clients and servers: those of a connection, and those of what surrounds it.
+
+use newswire_proto as proto;
+use newswire_proto::handshake::HeadLimits;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Limits and timeouts. The defaults are safe on the open internet.
+///
+/// | knob | default | worst-case memory |
+/// |---|---|---|
+/// | [`max_message_size`](Self::max_message_size) | 64 MiB | that much a connection, as it arrives |
+/// | [`max_buffered`](Self::max_buffered) | 1 MiB | that much a connection, plus one message |
+/// | [`max_head_size`](Self::max_head_size) | 16 KiB | that much a handshake |
+/// | [`max_headers`](Self::max_headers) | 100 | – |
+/// | [`handshake_timeout`](Self::handshake_timeout) | 10 s | – |
+/// | [`close_timeout`](Self::close_timeout) | 5 s | – |
+/// | [`idle_timeout`](Self::idle_timeout) | 60 s | – |
+///
+/// ```
+/// use newswire::Config;
+///
+/// let config = Config::new().max_message_size(1 << 20);
+/// ```
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub(crate) connection: Arc<proto::Config>,
+    pub(crate) head: HeadLimits,
+    pub(crate) handshake_timeout: Duration,
+    pub(crate) max_buffered: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            connection: Arc::default(),
+            head: HeadLimits::default(),
+            handshake_timeout: Duration::from_secs(10),
+            max_buffered: 1024 * 1024,
+        }
+    }
+}
+
+impl Config {
+    /// The defaults.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn connection(mut self, change: impl FnOnce(proto::Config) -> proto::Config) -> Self {
+        self.connection = Arc::new(change(Arc::unwrap_or_clone(self.connection)));
+        self
+    }
+
+    /// The largest message that is accepted, in bytes, all its fragments together.
+    /// Default: 64 MiB. A larger one ends the connection with code 1009.
+    #[must_use]
+    pub fn max_message_size(self, bytes: usize) -> Self {
+        self.connection(|c| c.max_message_size(bytes))
+    }
+
+    /// How long a closing handshake may take before the connection is cut. Default: 5 s.
+    #[must_use]
+    pub fn close_timeout(self, timeout: Duration) -> Self {
+        self.connection(|c| c.close_timeout(timeout))
+    }
+
+    /// How long a peer may stay silent, or leave unread what was sent to it, before the
+    /// connection is cut; it is sent a ping at half of that time. Default: 60 s, `None`
+    /// switches it off. The check is made at every half, so the cut comes between one and
+    /// one and a half times the timeout.
+    #[must_use]
+    pub fn idle_timeout(self, timeout: Option<Duration>) -> Self {
+        self.connection(|c| c.idle_timeout(timeout))
+    }
+
+    /// How many bytes may wait to be written before `send` waits too. Default: 1 MiB. A
+    /// message is never split for it, so one message more may be held.
+    #[must_use]
+    pub const fn max_buffered(mut self, bytes: usize) -> Self {
+        self.max_buffered = bytes;
+        self
+    }
+
+    /// The largest head of a handshake, in bytes. Default: 16 KiB. A server answers a larger
+    /// one with 431.
+    #[must_use]
+    pub const fn max_head_size(mut self, bytes: usize) -> Self {
+        self.head.max_bytes = bytes;
+        self
+    }
+
+    /// How many header lines a handshake may have. Default: 100. A server answers more with
+    /// 431.
+    #[must_use]
+    pub const fn max_headers(mut self, lines: usize) -> Self {
+        self.head.max_headers = lines;
+        self
+    }
+
+    /// How long an opening handshake may take; for a client with the look-up of the host's
+    /// name and connecting, for a server from the accepted connection on. Default: 10 s.
+    #[must_use]
+    pub const fn handshake_timeout(mut self, timeout: Duration) -> Self {
+        self.handshake_timeout = timeout;
+        self
+    }
+}

@@ -1,0 +1,66 @@
+//! WebSocket client and server on tokio: fast, complete, safe by default.
+//!
+//! # A client
+//! ```no_run
+//! #[tokio::main]
+//! async fn main() -> newswire::Result {
+//!     let mut ws = newswire::connect("ws://127.0.0.1:9998/echo").await?;
+//!     ws.send("WebSocket rocks").await?;
+//!     while let Some(message) = ws.recv().await? {
+//!         println!("{message:?}");
+//!         ws.close(newswire::CloseCode::NORMAL, "seen it").await?;
+//!     }
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # A server
+//! ```no_run
+//! async fn echo(mut ws: newswire::WebSocket) -> newswire::Result {
+//!     while let Some(message) = ws.recv().await? {
+//!         ws.send(message).await?;
+//!     }
+//!     Ok(())
+//! }
+//!
+//! #[tokio::main]
+//! async fn main() -> newswire::Result {
+//!     let server = newswire::Server::bind("127.0.0.1:9998").await?.route("/echo", echo);
+//!     server.serve().await
+//! }
+//! ```
+//!
+//! [`WebSocket`] is the open connection at both ends. Pings are answered and connections kept
+//! alive for the user; limits and timeouts are on ([`Config`]); a normal close is not an
+//! error; `recv` and `send` may be dropped at any await point; the [`Sender`] can be cloned
+//! and used from many tasks.
+//!
+//! # Features
+//! | feature | default | gives |
+//! |---|---|---|
+//! | `client` | yes | `connect`, `Connector` |
+//! | `server` | yes | `Server`, `Route`, `Handler`, `accept` |
+//! | `http` | no | `Server::fallback`: a `tower` service for other requests on the same port |
+//! | `tracing` | no | an event for each refused handshake and each failed handler |
+//!
+//! The protocol itself, without any I/O, is [`proto`].
+
+#[cfg(feature = "client")]
+mod client;
+mod config;
+mod error;
+#[cfg(feature = "server")]
+mod server;
+mod transport;
+mod websocket;
+
+#[cfg(feature = "client")]
+pub use client::{Connector, connect};
+pub use config::Config;
+pub use error::{AcceptError, CloseError, ConnectError, Error, RecvError, Result, SendError};
+pub use newswire_proto as proto;
+pub use newswire_proto::{CloseCode, CloseFrame, CommandError, Message, Side, State, Utf8Bytes};
+#[cfg(feature = "server")]
+pub use server::{Handler, HandlerResult, Route, Server, Shutdown, accept};
+pub use transport::{Stream, Transport};
+pub use websocket::{Receiver, Sender, WebSocket};

@@ -1,0 +1,155 @@
+//! [`Server`]: from a listening socket to handlers. The accept loop is in `listener.rs`, a
+//! connection's opening handshake in `http.rs`.
+
+mod handler;
+mod http;
+mod listener;
+mod log;
+mod registry;
+
+pub use handler::{Handler, HandlerResult, Route};
+pub use http::accept;
+pub use registry::Shutdown;
+
+use crate::config::Config;
+use crate::error::Error;
+use std::collections::HashMap;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use tokio::net::{TcpListener, ToSocketAddrs};
+
+/// A WebSocket server.
+///
+/// Each connection is a task of the tokio runtime that [`serve`](Self::serve) runs on. In a
+/// handler, what is sent is written together when the handler waits for something, pings are
+/// answered and closes noticed whatever it waits for, and when it returns the connection is
+/// closed: with code 1000, or 1011 when it returned an error or panicked.
+///
+/// ```no_run
+/// use newswire::{Server, WebSocket};
+///
+/// async fn echo(mut ws: WebSocket) -> newswire::Result {
+///     while let Some(message) = ws.recv().await? {
+///         ws.send(message).await?;
+///     }
+///     Ok(())
+/// }
+///
+/// # async fn example() -> newswire::Result {
+/// let server = Server::bind("127.0.0.1:9998").await?.route("/echo", echo);
+/// println!("listening on ws://{}/echo", server.local_addr());
+/// server.serve().await
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Server {
+    listener: TcpListener,
+    local_addr: SocketAddr,
+    service: Service,
+}
+
+/// What a connection needs to know of its server.
+#[derive(Debug, Default)]
+struct Service {
+    routes: HashMap<Box<str>, Route>,
+    config: Config,
+    #[cfg(feature = "http")]
+    fallback: Option<http::Fallback>,
+}
+
+impl Server {
+    /// Listens on `addr`. Port 0 takes a free port: [`local_addr`](Self::local_addr).
+    ///
+    /// # Errors
+    /// What the operating system says: that the port is taken, or not allowed, or that there
+    /// is no such address.
+    pub async fn bind(addr: impl ToSocketAddrs) -> io::Result<Self> {
+        Self::from_listener(TcpListener::bind(addr).await?)
+    }
+
+    /// Serves on a socket that listens already.
+    ///
+    /// # Errors
+    /// When the operating system does not tell the socket's address.
+    pub fn from_listener(listener: TcpListener) -> io::Result<Self> {
+        Ok(Self {
+            local_addr: listener.local_addr()?,
+            listener,
+            service: Service::default(),
+        })
+    }
+
+    /// The address that the server listens on.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local_addr
+    }
+
+    /// Handles connections to `path`, which must match exactly, with `route`: a handler, or a
+    /// [`Route`] where it has options. A later route replaces an earlier one.
+    ///
+    /// # Panics
+    /// When `path` does not begin with a slash: no request could ever match it.
+    #[must_use]
+    pub fn route(mut self, path: &str, route: impl Into<Route>) -> Self {
+        assert!(
+            path.starts_with('/'),
+            "a path begins with a slash: {path:?}"
+        );
+        self.service.routes.insert(path.into(), route.into());
+        self
+    }
+
+    /// Limits and timeouts.
+    #[must_use]
+    pub fn config(mut self, config: Config) -> Self {
+        self.service.config = config;
+        self
+    }
+
+    /// Answers requests that are not for a WebSocket route with `service`, such as an
+    /// `axum::Router`. Each such connection serves one request and ends within the handshake
+    /// timeout.
+    #[cfg(feature = "http")]
+    #[must_use]
+    pub fn fallback<S, B>(mut self, service: S) -> Self
+    where
+        S: tower_service::Service<
+                ::http::Request<hyper::body::Incoming>,
+                Response = ::http::Response<B>,
+            > + Clone
+            + Send
+            + Sync
+            + 'static,
+        S::Error: Into<Error>,
+        S::Future: Send,
+        B: http_body::Body<Data: Send, Error: Into<Error>> + Send + 'static,
+    {
+        self.service.fallback = Some(http::Fallback::new(service));
+        self
+    }
+
+    /// Serves until the process ends.
+    ///
+    /// # Errors
+    /// None at present: that a connection cannot be accepted is waited out. It returns a
+    /// result so that it can be the last line of `main`.
+    ///
+    /// # Cancel safety
+    /// Dropping the future stops accepting; connections that are open go on.
+    pub async fn serve(self) -> Result<(), Error> {
+        self.serve_until(std::future::pending()).await;
+        Ok(())
+    }
+
+    /// Serves until `signal` is ready, then shuts down gracefully: it stops listening, closes
+    /// every connection with code 1001, waits for the handlers for the close timeout, and
+    /// cuts what is left.
+    ///
+    /// # Cancel safety
+    /// Dropping the future stops accepting; connections that are open go on.
+    pub async fn serve_until(self, signal: impl Future<Output = ()>) -> Shutdown {
+        listener::run(self.listener, self.service, signal).await
+    }
+}

@@ -1,0 +1,93 @@
+//! A connection that is driven by the task of its handler: the handler runs, then everything
+//! that it and the peer have produced is written in one turn. So a message that was sent
+//! never waits for the handler's next call, and many of them share one write. Control frames
+//! are answered, deadlines kept and closes noticed whatever the handler waits for.
+
+use super::shared::Shared;
+use crate::Error;
+use crate::transport::Transport;
+use newswire_proto::CloseCode;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+/// How often in one turn a handler that was waiting for room may go on at once.
+const ROUNDS: usize = 16;
+
+/// A handler's future, whatever the handler.
+pub(crate) type HandlerFuture = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
+
+/// How a handler ended.
+#[derive(Debug)]
+pub(crate) enum Ended {
+    /// As it should.
+    Done,
+    /// With an error.
+    Failed(Error),
+    /// It panicked.
+    Panicked,
+}
+
+/// The future of a driven connection. It ends when the handler and the connection have.
+pub(crate) struct Driver<T: Transport> {
+    shared: Arc<Shared<T>>,
+    handler: Option<HandlerFuture>,
+    ended: Option<Ended>,
+}
+
+impl<T: Transport> Driver<T> {
+    pub(crate) fn new(shared: Arc<Shared<T>>, handler: HandlerFuture) -> Self {
+        Self {
+            shared,
+            handler: Some(handler),
+            ended: None,
+        }
+    }
+
+    fn poll_handler(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(handler) = &mut self.handler else {
+            return Poll::Ready(());
+        };
+        for _ in 0..ROUNDS {
+            self.shared.begin_turn(cx);
+            let polled = catch_unwind(AssertUnwindSafe(|| handler.as_mut().poll(cx)));
+            let ended = match polled {
+                Ok(Poll::Pending) => {
+                    if self.shared.end_turn(cx) {
+                        continue;
+                    }
+                    return Poll::Pending;
+                }
+                Ok(Poll::Ready(Ok(()))) => Ended::Done,
+                Ok(Poll::Ready(Err(error))) => Ended::Failed(error),
+                Err(_) => Ended::Panicked,
+            };
+            // RFC 6455 §7.4.1: 1011 says that the server "encountered an unexpected
+            // condition that prevented it from fulfilling the request."
+            let code = match ended {
+                Ended::Done => CloseCode::NORMAL,
+                Ended::Failed(_) | Ended::Panicked => CloseCode::INTERNAL_ERROR,
+            };
+            self.handler = None;
+            self.ended = Some(ended);
+            // An error means that the connection is closing already.
+            let _ = self.shared.begin_close(code, "".into());
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+impl<T: Transport> Future for Driver<T> {
+    type Output = Ended;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Ended> {
+        let this = &mut *self;
+        std::task::ready!(this.poll_handler(cx));
+        std::task::ready!(this.shared.poll_end(cx));
+        Poll::Ready(this.ended.take().unwrap_or(Ended::Done))
+    }
+}
