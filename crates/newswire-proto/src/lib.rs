@@ -28,7 +28,7 @@ mod utf8;
 
 pub use close::{CloseCode, CloseFrame, MAX_REASON};
 pub use config::Config;
-pub use connection::{Connection, Event, MaskingKeys, OutputBuffer, Side, State, Transmit};
+pub use connection::{Connection, Event, MaskingKeys, Side, State, Transmit};
 pub use error::{CommandError, Failure, ProtocolError, SendError};
 pub use frame::{FrameHeader, MAX_CONTROL_PAYLOAD, MAX_HEADER_LEN, OpCode};
 pub use mask::Mask;

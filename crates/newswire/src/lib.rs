@@ -63,4 +63,4 @@ pub use newswire_proto::{CloseCode, CloseFrame, CommandError, Message, Side, Sta
 #[cfg(feature = "server")]
 pub use server::{Handler, HandlerResult, Route, Server, Shutdown, accept};
 pub use transport::{Stream, Transport};
-pub use websocket::{Receiver, Sender, WebSocket};
+pub use websocket::{Receiver, RecvFuture, SendFuture, Sender, WebSocket};

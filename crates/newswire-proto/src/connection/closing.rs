@@ -38,6 +38,8 @@ pub enum Side {
 
 #[derive(Debug, Default)]
 pub(super) struct Closing {
+    /// Anything below has happened; the one thing to look at while a connection is open.
+    pub(super) begun: bool,
     /// Who began, once it has begun.
     pub(super) begun_by: Option<Side>,
     /// A Close frame was queued.
@@ -57,19 +59,24 @@ pub(super) struct Closing {
 }
 
 impl Closing {
-    pub(super) fn has_begun(&self) -> bool {
-        self.begun_by.is_some() || self.eof || self.write_end || self.cut
-    }
-
     /// Whether what the peer still sends is thrown away.
+    #[inline]
     pub(super) fn ignores_input(&self) -> bool {
+        if !self.begun {
+            return false;
+        }
         // RFC 6455 §1.4: "Upon receiving such a control frame" an end that has answered it
         // "discards any further data received".
         self.failure.is_some() || self.received.is_some() || self.cut
     }
 
     /// Whether it is all over; `drained`: nothing waits to be written.
+    #[inline]
     pub(super) fn is_over(&self, role: Role, drained: bool) -> bool {
+        self.begun && self.is_over_since_begun(role, drained)
+    }
+
+    fn is_over_since_begun(&self, role: Role, drained: bool) -> bool {
         if self.cut {
             return true;
         }

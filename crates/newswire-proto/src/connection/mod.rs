@@ -8,7 +8,7 @@ mod timers;
 mod transmit;
 
 pub use self::closing::{Side, State};
-pub use self::transmit::{OutputBuffer, Transmit};
+pub use self::transmit::Transmit;
 
 use self::closing::Closing;
 use self::receive::{Received, Receiver};
@@ -72,7 +72,10 @@ pub struct Connection {
     masking_keys: Option<MaskingKeys>,
     config: Arc<Config>,
     receiver: Receiver,
-    transmit: Transmit,
+    /// What waits to be written; empty or absent when nothing does.
+    transmit: Option<Box<Transmit>>,
+    /// How often the output was taken back because all was written, wrapping.
+    taken: u32,
     /// The payload of the newest ping that is not yet answered.
     unanswered_ping: Option<Box<[u8]>>,
     closing: Closing,
@@ -97,7 +100,8 @@ impl Connection {
             role,
             masking_keys,
             receiver: Receiver::new(),
-            transmit: Transmit::default(),
+            transmit: None,
+            taken: 0,
             unanswered_ping: None,
             closing: Closing::default(),
             timers: Timers::new(&config),
@@ -115,10 +119,11 @@ impl Connection {
 
     /// Where the connection is in its life.
     #[must_use]
+    #[inline]
     pub fn state(&self) -> State {
         if self.is_over() {
             State::Closed
-        } else if self.closing.has_begun() {
+        } else if self.closing.begun {
             State::Closing
         } else {
             State::Open
@@ -145,8 +150,9 @@ impl Connection {
 
     /// How many bytes wait to be written, frame headers included.
     #[must_use]
+    #[inline]
     pub fn buffered_amount(&self) -> usize {
-        self.transmit.remaining()
+        self.transmit.as_deref().map_or(0, Buf::remaining)
     }
 
     /// Whether received bytes wait to be looked at by [`poll_event`](Self::poll_event): then
@@ -165,12 +171,15 @@ impl Connection {
         self.closing.failure.is_some() && self.is_drained()
     }
 
+    #[inline]
     fn is_over(&self) -> bool {
-        !self.receiver.has_input() && self.closing.is_over(self.role, self.is_drained())
+        self.closing.begun
+            && !self.receiver.has_input()
+            && self.closing.is_over(self.role, self.is_drained())
     }
 
     fn is_drained(&self) -> bool {
-        !self.transmit.has_remaining()
+        self.buffered_amount() == 0
     }
 
     // Inputs.
@@ -187,14 +196,16 @@ impl Connection {
 
     /// The peer will send no more bytes, or the transport has failed.
     pub fn handle_eof(&mut self) {
+        self.closing.begun = true;
         self.closing.eof = true;
     }
 
     /// The transport takes no more bytes. What waits is thrown away; what the peer has sent
     /// can still be read, within the close timeout.
     pub fn handle_write_end(&mut self) {
-        self.transmit = Transmit::default();
+        self.transmit = None;
         self.unanswered_ping = None;
+        self.closing.begun = true;
         self.closing.write_end = true;
         self.timers.begin_closing(&self.config);
     }
@@ -207,7 +218,10 @@ impl Connection {
             reading,
             inside_frame: self.receiver.is_inside_frame(),
             unwritten: !self.is_drained(),
-            written: self.transmit.written(),
+            written: (
+                self.taken,
+                self.transmit.as_deref().map_or(0, Transmit::written),
+            ),
         };
         match self.timers.expired(&self.config, seen) {
             Expired::Nothing => {}
@@ -227,7 +241,7 @@ impl Connection {
     /// [`SendError`] with the message when the connection is closing or closed.
     #[inline]
     pub fn send(&mut self, message: Message) -> Result<(), SendError> {
-        if self.closing.has_begun() {
+        if self.closing.begun {
             return Err(SendError(message));
         }
         let (opcode, payload) = match message {
@@ -236,19 +250,20 @@ impl Connection {
         };
         let key = self.masking_key();
         let header = FrameHeader::new(opcode, payload.len() as u64, key);
+        let output = self.transmit.get_or_insert_default();
         if payload.len() < transmit::REFERENCE_FROM {
-            self.transmit.frame(header, &payload);
+            output.frame(header, &payload);
             return Ok(());
         }
         match key {
-            None => self.transmit.frame_by_reference(header, payload),
+            None => output.frame_by_reference(header, payload),
             // Nobody else looks at these bytes: they are masked where they are.
             Some(key) => match payload.try_into_mut() {
                 Ok(mut payload) => {
                     Mask::new(key).apply(&mut payload);
-                    self.transmit.frame_by_reference(header, payload.freeze());
+                    output.frame_by_reference(header, payload.freeze());
                 }
-                Err(payload) => self.transmit.frame(header, &payload),
+                Err(payload) => output.frame(header, &payload),
             },
         }
         Ok(())
@@ -266,7 +281,7 @@ impl Connection {
                 max: MAX_CONTROL_PAYLOAD,
             });
         }
-        if self.closing.has_begun() {
+        if self.closing.begun {
             return Err(CommandError::Closing);
         }
         self.control(OpCode::Ping, payload);
@@ -293,7 +308,7 @@ impl Connection {
         } else {
             CloseFrame::new(code, reason)?
         };
-        if self.closing.has_begun() {
+        if self.closing.begun {
             return Err(CommandError::Closing);
         }
         self.begin_closing(Side::Local, &frame);
@@ -331,13 +346,17 @@ impl Connection {
     /// partial write is there again at the next call.
     #[inline]
     pub fn poll_transmit(&mut self) -> Option<&mut Transmit> {
-        if self.unanswered_ping.is_some() && !self.transmit.holds_pong() {
+        if self.unanswered_ping.is_some() {
             self.queue_pong();
         }
-        if self.is_drained() {
-            return None;
-        }
-        Some(&mut self.transmit)
+        self.transmit.as_deref_mut().filter(|o| o.has_remaining())
+    }
+
+    /// Whether [`poll_transmit`](Self::poll_transmit) has something to write.
+    #[must_use]
+    #[inline]
+    pub fn wants_write(&self) -> bool {
+        self.unanswered_ping.is_some() || !self.is_drained()
     }
 
     /// A time to wait from now on, given once whenever the wait is to be started anew; it
@@ -348,12 +367,34 @@ impl Connection {
         self.timers.take()
     }
 
-    /// Exchanges the memory behind the output with `buffer`, when nothing waits in it;
-    /// otherwise does nothing. Before a send it lends the connection a buffer, after the
-    /// last write it takes it back.
+    /// Lends the connection an output, whose memory it will use for what is sent from now on.
+    /// An output that holds something, or that the connection does not need because it has
+    /// one, is given back.
     #[inline]
-    pub fn swap_output_buffer(&mut self, buffer: &mut OutputBuffer) {
-        self.transmit.swap_buffer(buffer);
+    pub fn lend_transmit(&mut self, output: Box<Transmit>) -> Option<Box<Transmit>> {
+        if self.transmit.is_some() || output.has_remaining() {
+            return Some(output);
+        }
+        self.transmit = Some(output);
+        None
+    }
+
+    /// Whether [`lend_transmit`](Self::lend_transmit) would be of use.
+    #[must_use]
+    #[inline]
+    pub fn lacks_transmit(&self) -> bool {
+        self.transmit.is_none()
+    }
+
+    /// Takes the output back when all of it is written, so that the connection owns no memory
+    /// for it.
+    #[inline]
+    pub fn take_transmit(&mut self) -> Option<Box<Transmit>> {
+        if !self.is_drained() {
+            return None;
+        }
+        self.taken = self.taken.wrapping_add(1);
+        self.transmit.take()
     }
 
     fn masking_key(&self) -> Option<[u8; 4]> {
@@ -365,17 +406,21 @@ impl Connection {
             return;
         }
         let header = FrameHeader::new(opcode, payload.len() as u64, self.masking_key());
-        self.transmit.frame(header, payload);
+        self.transmit.get_or_insert_default().frame(header, payload);
     }
 
     #[cold]
     fn queue_pong(&mut self) {
+        let output = self.transmit.get_or_insert_default();
+        if output.holds_pong() {
+            return;
+        }
         // RFC 6455 §5.5.3: "If an endpoint receives a Ping frame and has not yet sent Pong
         // frame(s) in response to previous Ping frame(s), the endpoint MAY elect to send a
         // Pong frame for only the most recently processed Ping frame."
         if let Some(payload) = self.unanswered_ping.take() {
-            let key = self.masking_key();
-            self.transmit.pong(&payload, key);
+            let key = self.masking_keys.map(|next_key| next_key());
+            output.pong(&payload, key);
         }
     }
 
@@ -399,11 +444,10 @@ impl Connection {
     }
 
     fn begin_closing(&mut self, side: Side, frame: &CloseFrame) {
-        if self.unanswered_ping.is_some() && !self.transmit.holds_pong() {
-            self.queue_pong();
-        }
+        self.queue_pong();
         self.unanswered_ping = None;
         self.control(OpCode::Close, &frame.payload());
+        self.closing.begun = true;
         self.closing.sent = true;
         self.closing.begun_by.get_or_insert(side);
         self.timers.begin_closing(&self.config);
@@ -412,6 +456,7 @@ impl Connection {
     /// RFC 6455 §7.1.7, "Fail the WebSocket Connection": the peer is told why, unless a
     /// Close frame was already sent.
     fn fail(&mut self, failure: Failure) {
+        self.closing.begun = true;
         self.closing.failure = Some(failure);
         self.receiver.discard();
         if let (false, Some(code)) = (self.closing.sent, failure.close_code()) {
@@ -426,10 +471,12 @@ impl Connection {
 
     fn cut(&mut self, failure: Failure) {
         self.closing.failure.get_or_insert(failure);
+        self.closing.begun = true;
         self.closing.cut = true;
         self.receiver.discard();
     }
 
+    #[inline]
     fn poll_closed(&mut self) -> Option<Event> {
         if self.closing.reported || !self.is_over() {
             return None;

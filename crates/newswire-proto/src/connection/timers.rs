@@ -31,8 +31,8 @@ pub(super) struct Seen {
     pub(super) inside_frame: bool,
     /// Output is waiting.
     pub(super) unwritten: bool,
-    /// How many bytes were ever written, wrapping.
-    pub(super) written: usize,
+    /// Something that changes whenever bytes are written.
+    pub(super) written: (u32, usize),
 }
 
 #[derive(Debug)]
@@ -42,8 +42,8 @@ pub(super) struct Timers {
     closing: bool,
     /// Bytes received since the last check.
     received: usize,
-    /// What was ever written at the last check.
-    written: usize,
+    /// [`Seen::written`] at the last check.
+    written: (u32, usize),
     silent_checks: u8,
     stalled_checks: u8,
 }
@@ -54,7 +54,7 @@ impl Timers {
             start: config.idle_check(),
             closing: false,
             received: 0,
-            written: 0,
+            written: (0, 0),
             silent_checks: 0,
             stalled_checks: 0,
         }

@@ -17,14 +17,19 @@ pub(super) const REFERENCE_FROM: usize = 8 * 1024;
 /// written, so that a slow reader's queue does not grow by what it has already read.
 const COMPACT_FROM: usize = 64 * 1024;
 
-/// The bytes that a connection wants written, as a [`Buf`].
+/// The bytes that a connection wants written, as a [`Buf`], and the memory that they are in.
 ///
 /// Write some of [`chunks_vectored`](Buf::chunks_vectored) (or of [`chunk`](Buf::chunk)) and
 /// [`advance`](Buf::advance) by what was written.
+///
+/// A connection has one only while something waits. A driver may lend it an empty one before a
+/// send and take it back when all is written, so that connections share their memory:
+/// [`Connection::lend_transmit`](super::Connection::lend_transmit).
 #[derive(Debug, Default)]
 pub struct Transmit {
-    buffer: OutputBuffer,
-    /// How much of `buffer.copied` is already written.
+    copied: Vec<u8>,
+    referenced: VecDeque<Referenced>,
+    /// How much of `copied` is already written.
     position: usize,
     /// Bytes still to write, copied and referenced ones.
     remaining: usize,
@@ -37,15 +42,6 @@ pub struct Transmit {
     pong_end: usize,
 }
 
-/// The memory behind a connection's output. A driver may lend one to whichever connection
-/// is about to send, so that an idle connection owns none
-/// ([`Connection::swap_output_buffer`](super::Connection::swap_output_buffer)).
-#[derive(Debug, Default)]
-pub struct OutputBuffer {
-    copied: Vec<u8>,
-    referenced: VecDeque<Referenced>,
-}
-
 /// Bytes that go out when `at` bytes of `copied` have.
 #[derive(Debug)]
 struct Referenced {
@@ -53,44 +49,25 @@ struct Referenced {
     bytes: Bytes,
 }
 
-impl OutputBuffer {
-    /// An empty buffer that owns no memory yet.
-    #[must_use]
-    pub const fn new() -> Self {
-        Self {
-            copied: Vec::new(),
-            referenced: VecDeque::new(),
-        }
-    }
-
-    /// How many bytes it can hold without growing.
-    #[must_use]
-    pub fn capacity(&self) -> usize {
-        self.copied.capacity()
-    }
-}
-
 impl Transmit {
     /// Queues a frame, copying its payload, and masking the copy when the header says so.
     pub(super) fn frame(&mut self, header: FrameHeader, payload: &[u8]) {
-        let before = self.buffer.copied.len();
-        header.write(&mut self.buffer.copied);
+        let before = self.copied.len();
+        header.write(&mut self.copied);
         match header.masking_key {
-            None => self.buffer.copied.extend_from_slice(payload),
-            Some(key) => Mask::new(key).copy(payload, &mut self.buffer.copied),
+            None => self.copied.extend_from_slice(payload),
+            Some(key) => Mask::new(key).copy(payload, &mut self.copied),
         }
-        self.remaining += self.buffer.copied.len() - before;
+        self.remaining += self.copied.len() - before;
     }
 
     /// Queues a frame whose payload is already as it travels and is kept by reference.
     pub(super) fn frame_by_reference(&mut self, header: FrameHeader, payload: Bytes) {
-        let before = self.buffer.copied.len();
-        header.write(&mut self.buffer.copied);
-        let at = self.buffer.copied.len();
+        let before = self.copied.len();
+        header.write(&mut self.copied);
+        let at = self.copied.len();
         self.remaining += at - before + payload.len();
-        self.buffer
-            .referenced
-            .push_back(Referenced { at, bytes: payload });
+        self.referenced.push_back(Referenced { at, bytes: payload });
     }
 
     /// Whether a pong still waits here, so that another must not be added.
@@ -103,11 +80,11 @@ impl Transmit {
         debug_assert!(!self.holds_pong());
         let header = FrameHeader::new(OpCode::Pong, payload.len() as u64, masking_key);
         let (at, index) = self.begun;
-        let end = self.buffer.copied.len();
+        let end = self.copied.len();
         self.frame(header, payload);
-        let len = self.buffer.copied.len() - end;
-        self.buffer.copied[at..].rotate_right(len);
-        for referenced in self.buffer.referenced.range_mut(index..) {
+        let len = self.copied.len() - end;
+        self.copied[at..].rotate_right(len);
+        for referenced in self.referenced.range_mut(index..) {
             referenced.at += len;
         }
         self.pong_end = at + len;
@@ -118,24 +95,23 @@ impl Transmit {
         self.written
     }
 
-    /// Exchanges the memory, when nothing waits in it.
-    pub(super) fn swap_buffer(&mut self, other: &mut OutputBuffer) {
-        if self.remaining == 0 {
-            std::mem::swap(&mut self.buffer, other);
-        }
+    /// How many bytes of memory it holds for copies.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.copied.capacity()
     }
 
     /// Where the copied bytes from `position` on are interrupted, or end.
     fn copied_until(&self) -> usize {
-        match self.buffer.referenced.front() {
+        match self.referenced.front() {
             Some(next) => next.at,
-            None => self.buffer.copied.len(),
+            None => self.copied.len(),
         }
     }
 
     fn reset(&mut self) {
-        self.buffer.copied.clear();
-        self.buffer.referenced.clear();
+        self.copied.clear();
+        self.referenced.clear();
         self.position = 0;
         self.begun = (0, 0);
         self.pong_end = 0;
@@ -144,11 +120,11 @@ impl Transmit {
     /// Gives back the memory of what is written, once it is worth moving the rest.
     fn compact(&mut self) {
         let gone = self.position;
-        if gone < COMPACT_FROM || gone < self.buffer.copied.len() / 2 {
+        if gone < COMPACT_FROM || gone < self.copied.len() / 2 {
             return;
         }
-        self.buffer.copied.drain(..gone);
-        for referenced in &mut self.buffer.referenced {
+        self.copied.drain(..gone);
+        for referenced in &mut self.referenced {
             referenced.at -= gone;
         }
         self.position = 0;
@@ -158,14 +134,16 @@ impl Transmit {
 }
 
 impl Buf for Transmit {
+    #[inline]
     fn remaining(&self) -> usize {
         self.remaining
     }
 
+    #[inline]
     fn chunk(&self) -> &[u8] {
-        match self.buffer.referenced.front() {
+        match self.referenced.front() {
             Some(next) if next.at == self.position => &next.bytes,
-            _ => &self.buffer.copied[self.position..self.copied_until()],
+            _ => &self.copied[self.position..self.copied_until()],
         }
     }
 
@@ -179,13 +157,13 @@ impl Buf for Transmit {
             }
             count < slices.len()
         };
-        for next in &self.buffer.referenced {
-            if !put(&self.buffer.copied[position..next.at]) || !put(&next.bytes) {
+        for next in &self.referenced {
+            if !put(&self.copied[position..next.at]) || !put(&next.bytes) {
                 return count;
             }
             position = next.at;
         }
-        put(&self.buffer.copied[position..]);
+        put(&self.copied[position..]);
         count
     }
 
@@ -207,12 +185,12 @@ impl Buf for Transmit {
                 let step = count.min(until - self.position);
                 self.position += step;
                 count -= step;
-            } else if let Some(next) = self.buffer.referenced.front_mut() {
+            } else if let Some(next) = self.referenced.front_mut() {
                 let step = count.min(next.bytes.len());
                 next.bytes.advance(step);
                 count -= step;
                 if next.bytes.is_empty() {
-                    self.buffer.referenced.pop_front();
+                    self.referenced.pop_front();
                     self.begun.1 = self.begun.1.saturating_sub(1);
                 }
             }
@@ -221,7 +199,7 @@ impl Buf for Transmit {
             self.pong_end = 0;
         }
         if self.position >= self.begun.0 && self.begun.1 == 0 {
-            self.begun = (self.buffer.copied.len(), self.buffer.referenced.len());
+            self.begun = (self.copied.len(), self.referenced.len());
         }
         self.compact();
     }

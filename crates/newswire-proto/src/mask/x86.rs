@@ -1,6 +1,6 @@
 //! Masking with the vector instructions of x86-64 processors: AVX-512 and AVX2, chosen at
-//! run time. The loops are ordinary safe code that the compiler may vectorise further here
-//! than in `mask.rs`; `unsafe` is only the promise that the processor has the instructions.
+//! run time. The loop is the one of `mask.rs`, inlined here, where the compiler may use wider vectors;
+//! `unsafe` is only the promise that the processor has the instructions.
 #![allow(unsafe_code)]
 
 /// Masks `data`, or returns `false` when this processor has nothing better than words.
@@ -20,26 +20,12 @@ pub(super) fn mask(data: &mut [u8], key: u32) -> bool {
 
 #[target_feature(enable = "avx2")]
 fn avx2(data: &mut [u8], key: u32) {
-    blocks::<128>(data, key);
+    super::words(data, key);
 }
 
 #[target_feature(enable = "avx512f")]
 fn avx512(data: &mut [u8], key: u32) {
-    blocks::<256>(data, key);
-}
-
-/// Whole blocks of `N` bytes (a multiple of 8), a few vector registers each, then the rest
-/// in words. Inlined into a function with a target feature, it is compiled with it.
-#[inline(always)]
-fn blocks<const N: usize>(data: &mut [u8], key: u32) {
-    let wide_key = u64::from(key) << 32 | u64::from(key);
-    let (blocks, rest) = data.as_chunks_mut::<N>();
-    for block in blocks {
-        for word in block.as_chunks_mut::<8>().0 {
-            *word = (u64::from_le_bytes(*word) ^ wide_key).to_le_bytes();
-        }
-    }
-    super::words(rest, key);
+    super::words(data, key);
 }
 
 /// The loops that this processor can run, for the test against the plain loop.

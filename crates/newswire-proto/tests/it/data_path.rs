@@ -3,7 +3,7 @@
 
 use crate::support::{connection, frame};
 use bytes::{Buf, BytesMut};
-use newswire_proto::{Config, Event, OpCode, OutputBuffer, Role};
+use newswire_proto::{Config, Event, OpCode, Role, Transmit};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
@@ -46,13 +46,13 @@ fn allocations_in(work: impl FnOnce()) -> usize {
 fn turn(
     server: &mut newswire_proto::Connection,
     read_buffer: &mut BytesMut,
-    output: &mut OutputBuffer,
+    output: &mut Option<Box<Transmit>>,
     wire: &[u8],
 ) -> usize {
     read_buffer.try_reclaim(64 * 1024);
     read_buffer.extend_from_slice(wire);
     server.handle_data(read_buffer.split());
-    server.swap_output_buffer(output);
+    assert!(server.lend_transmit(output.take().unwrap()).is_none());
     let mut messages = 0;
     while let Some(event) = server.poll_event() {
         let Event::Message(message) = event else {
@@ -63,7 +63,7 @@ fn turn(
     }
     let transmit = server.poll_transmit().unwrap();
     transmit.advance(transmit.remaining());
-    server.swap_output_buffer(output);
+    *output = server.take_transmit();
     messages
 }
 
@@ -71,7 +71,7 @@ fn turn(
 fn an_echo_of_small_messages_allocates_nothing() {
     let mut server = connection(Role::Server, Config::new());
     let mut read_buffer = BytesMut::with_capacity(64 * 1024);
-    let mut output = OutputBuffer::new();
+    let mut output = Some(Box::default());
     let one = frame(Role::Client, true, OpCode::Text, &[b'x'; 128]);
     let sixteen = one.repeat(16);
     // The first turn makes the buffers.

@@ -2,7 +2,7 @@
 
 use crate::support::{connection, parse, written};
 use bytes::{Buf, Bytes};
-use newswire_proto::{Config, Message, OpCode, OutputBuffer, Role};
+use newswire_proto::{Config, Message, OpCode, Role, Transmit};
 use std::io::IoSlice;
 
 fn messages() -> Vec<Message> {
@@ -85,7 +85,6 @@ fn the_queue_of_a_slow_reader_does_not_grow_by_what_was_read() {
     let mut server = connection(Role::Server, Config::new());
     let mut sent = 0;
     let mut wire = Vec::new();
-    let mut buffer = OutputBuffer::new();
     for _ in 0..20_000 {
         // Never drained: always a little more is sent than is read.
         server.send(vec![9; 100].into()).unwrap();
@@ -97,21 +96,34 @@ fn the_queue_of_a_slow_reader_does_not_grow_by_what_was_read() {
     }
     wire.extend(written(&mut server));
     assert_eq!(parse(&wire).len(), sent);
-    server.swap_output_buffer(&mut buffer);
-    assert!(buffer.capacity() < 1 << 20, "{}", buffer.capacity());
+    let capacity = server.take_transmit().unwrap().capacity();
+    assert!(capacity < 1 << 20, "{capacity}");
 }
 
 #[test]
-fn a_lent_buffer_is_given_back_only_when_all_is_written() {
+fn a_lent_output_is_given_back_only_when_all_is_written() {
     let mut server = connection(Role::Server, Config::new());
-    let mut buffer = OutputBuffer::new();
+    assert!(server.lend_transmit(Box::default()).is_none());
+    assert!(server.lend_transmit(Box::default()).is_some());
     server.send("x".into()).unwrap();
-    server.swap_output_buffer(&mut buffer);
-    assert_eq!(buffer.capacity(), 0);
-    assert_eq!(
-        parse(&written(&mut server)),
-        [(OpCode::Text, true, b"x".to_vec())]
+    assert!(server.take_transmit().is_none());
+    let frames = parse(&written(&mut server));
+    assert_eq!(frames, [(OpCode::Text, true, b"x".to_vec())]);
+    assert!(
+        server
+            .take_transmit()
+            .is_some_and(|output| output.capacity() > 0)
     );
-    server.swap_output_buffer(&mut buffer);
-    assert!(buffer.capacity() > 0);
+    assert!(server.lacks_transmit());
+}
+
+#[test]
+fn an_output_that_holds_something_is_not_lent() {
+    let mut first = connection(Role::Server, Config::new());
+    let mut second = connection(Role::Server, Config::new());
+    first.send("x".into()).unwrap();
+    let mut output: Box<Transmit> = Box::default();
+    std::mem::swap(first.poll_transmit().unwrap(), &mut *output);
+    assert!(second.lend_transmit(output).is_some());
+    assert_eq!(second.buffered_amount(), 0);
 }

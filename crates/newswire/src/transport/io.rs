@@ -3,8 +3,8 @@
 
 use super::Transport;
 use bytes::{Buf, BytesMut};
-use newswire_proto::{Connection, OutputBuffer};
-use std::cell::RefCell;
+use newswire_proto::{Connection, Transmit};
+use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
@@ -22,29 +22,39 @@ const LEAST_ROOM: usize = 64 * 1024;
 /// How many slices one vectored write takes.
 const SLICES: usize = 64;
 
-/// An output buffer that has grown beyond this is not kept for the next connection.
+/// An output that has grown beyond this is not kept for the next connection.
 const LARGEST_KEPT: usize = 1024 * 1024;
 
 thread_local! {
     static INPUT: RefCell<BytesMut> = RefCell::new(BytesMut::new());
-    static OUTPUT: RefCell<OutputBuffer> = const { RefCell::new(OutputBuffer::new()) };
+    static OUTPUT: Cell<Option<Box<Transmit>>> = const { Cell::new(None) };
 }
 
 /// Reads once: the bytes, or `None` at their end.
+#[inline]
 pub(crate) fn poll_read<T: Transport>(
     transport: &mut T,
     cx: &mut Context<'_>,
 ) -> Poll<io::Result<Option<BytesMut>>> {
-    let mut buffer = INPUT.take();
+    INPUT.with(|buffer| match buffer.try_borrow_mut() {
+        Ok(mut buffer) => poll_read_into(transport, cx, &mut buffer),
+        // A transport that is itself made of such connections.
+        Err(_) => poll_read_into(transport, cx, &mut BytesMut::new()),
+    })
+}
+
+#[inline]
+fn poll_read_into<T: Transport>(
+    transport: &mut T,
+    cx: &mut Context<'_>,
+    buffer: &mut BytesMut,
+) -> Poll<io::Result<Option<BytesMut>>> {
     if !buffer.try_reclaim(READ_BUFFER) && buffer.capacity() < LEAST_ROOM {
-        buffer = BytesMut::with_capacity(READ_BUFFER);
+        *buffer = BytesMut::with_capacity(READ_BUFFER);
     }
-    let read = pin!(transport.read_buf(&mut buffer)).poll(cx);
-    let data = buffer.split();
-    INPUT.replace(buffer);
-    match ready!(read)? {
+    match ready!(pin!(transport.read_buf(buffer)).poll(cx))? {
         0 => Poll::Ready(Ok(None)),
-        _ => Poll::Ready(Ok(Some(data))),
+        _ => Poll::Ready(Ok(Some(buffer.split()))),
     }
 }
 
@@ -55,38 +65,50 @@ pub(crate) fn poll_write<T: Transport>(
     cx: &mut Context<'_>,
 ) -> Poll<io::Result<()>> {
     while let Some(output) = connection.poll_transmit() {
-        let mut slices = [IoSlice::new(&[]); SLICES];
-        let count = output.chunks_vectored(&mut slices);
         let transport = Pin::new(&mut *transport);
-        let written = if count > 1 && transport.is_write_vectored() {
-            ready!(transport.poll_write_vectored(cx, &slices[..count]))?
+        let first = output.chunk();
+        let written = if first.len() < output.remaining() && transport.is_write_vectored() {
+            ready!(poll_write_vectored(transport, output, cx))?
         } else {
-            ready!(transport.poll_write(cx, output.chunk()))?
+            ready!(transport.poll_write(cx, first))?
         };
         if written == 0 {
             return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
         }
         output.advance(written);
     }
-    take_output_buffer_back(connection);
+    take_transmit_back(connection);
     Poll::Ready(Ok(()))
 }
 
-/// Lends `connection` the thread's output buffer, so that it need not own one.
+fn poll_write_vectored<T: Transport>(
+    transport: Pin<&mut T>,
+    output: &Transmit,
+    cx: &mut Context<'_>,
+) -> Poll<io::Result<usize>> {
+    let mut slices = [IoSlice::new(&[]); SLICES];
+    let count = output.chunks_vectored(&mut slices);
+    transport.poll_write_vectored(cx, &slices[..count])
+}
+
+/// Lends `connection` the thread's output, so that it need not own one.
 #[inline]
-pub(crate) fn lend_output_buffer(connection: &mut Connection) {
-    if connection.buffered_amount() == 0 {
-        OUTPUT.with_borrow_mut(|buffer| connection.swap_output_buffer(buffer));
+pub(crate) fn lend_transmit(connection: &mut Connection) {
+    if connection.lacks_transmit()
+        && let Some(output) = OUTPUT.take()
+    {
+        OUTPUT.set(connection.lend_transmit(output));
     }
 }
 
-/// Takes the drained output buffer back for the thread's next connection.
+/// Takes the drained output back for the thread's next connection.
 #[inline]
-fn take_output_buffer_back(connection: &mut Connection) {
-    let mut buffer = OutputBuffer::new();
-    connection.swap_output_buffer(&mut buffer);
-    if (1..=LARGEST_KEPT).contains(&buffer.capacity()) {
-        // A connection may be dropped while its thread ends; then nobody needs the buffer.
-        let _ = OUTPUT.try_with(|kept| kept.replace(buffer));
+fn take_transmit_back(connection: &mut Connection) {
+    let Some(output) = connection.take_transmit() else {
+        return;
+    };
+    if output.capacity() <= LARGEST_KEPT {
+        // A connection may be dropped while its thread ends; then nobody needs the output.
+        let _ = OUTPUT.try_with(|kept| kept.set(Some(output)));
     }
 }

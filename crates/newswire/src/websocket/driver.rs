@@ -35,6 +35,7 @@ pub(crate) struct Driver<T: Transport> {
     shared: Arc<Shared<T>>,
     handler: Option<HandlerFuture>,
     ended: Option<Ended>,
+    driving: bool,
 }
 
 impl<T: Transport> Driver<T> {
@@ -43,6 +44,7 @@ impl<T: Transport> Driver<T> {
             shared,
             handler: Some(handler),
             ended: None,
+            driving: false,
         }
     }
 
@@ -50,12 +52,17 @@ impl<T: Transport> Driver<T> {
         let Some(handler) = &mut self.handler else {
             return Poll::Ready(());
         };
+        if !self.driving {
+            self.driving = true;
+            self.shared.set_driver(cx);
+        }
         for _ in 0..ROUNDS {
-            self.shared.begin_turn(cx);
-            let polled = catch_unwind(AssertUnwindSafe(|| handler.as_mut().poll(cx)));
+            let polled = self
+                .shared
+                .turn(|| catch_unwind(AssertUnwindSafe(|| handler.as_mut().poll(cx))));
             let ended = match polled {
                 Ok(Poll::Pending) => {
-                    if self.shared.end_turn(cx) {
+                    if self.shared.after_turn(cx) {
                         continue;
                     }
                     return Poll::Pending;

@@ -2,10 +2,12 @@
 //! `shared.rs`; nothing here knows about frames.
 
 pub(crate) mod driver;
+mod futures;
 pub(crate) mod shared;
 mod split;
 mod stream_sink;
 
+pub use futures::{RecvFuture, SendFuture};
 pub use split::{Receiver, Sender};
 
 use self::shared::Shared;
@@ -78,8 +80,9 @@ impl<T: Transport> WebSocket<T> {
     ///
     /// # Cancel safety
     /// Cancel-safe: nothing is lost when the future is dropped before it is ready.
-    pub async fn recv(&mut self) -> Result<Option<Message>, RecvError> {
-        poll_fn(|cx| self.shared.poll_recv(cx)).await.transpose()
+    #[inline]
+    pub fn recv(&mut self) -> RecvFuture<'_, T> {
+        RecvFuture::new(&self.shared)
     }
 
     /// Sends a message.
@@ -99,8 +102,9 @@ impl<T: Transport> WebSocket<T> {
     /// queued whole, to be written by the next call, or not at all. It is never sent in part
     /// or twice. To know which, use [`feed`](Self::feed), which has queued the message
     /// exactly when it is ready.
-    pub async fn send(&self, message: impl Into<Message>) -> Result<(), SendError> {
-        send(&self.shared, message.into()).await
+    #[inline]
+    pub fn send(&self, message: impl Into<Message>) -> SendFuture<'_, T> {
+        SendFuture::new(&self.shared, message.into(), false)
     }
 
     /// Queues a message without writing it; [`flush`](Self::flush), the next
@@ -112,8 +116,9 @@ impl<T: Transport> WebSocket<T> {
     ///
     /// # Cancel safety
     /// Cancel-safe: the message is queued if and only if the future was ready.
-    pub async fn feed(&self, message: impl Into<Message>) -> Result<(), SendError> {
-        feed(&self.shared, message.into()).await
+    #[inline]
+    pub fn feed(&self, message: impl Into<Message>) -> SendFuture<'_, T> {
+        SendFuture::new(&self.shared, message.into(), true)
     }
 
     /// Waits until everything that is queued is written.
@@ -124,7 +129,7 @@ impl<T: Transport> WebSocket<T> {
     /// # Cancel safety
     /// Cancel-safe.
     pub async fn flush(&self) -> Result<(), SendError> {
-        poll_fn(|cx| self.shared.poll_flush(cx, true)).await
+        poll_fn(|cx| self.shared.poll_flush(cx)).await
     }
 
     /// Sends a ping with up to 125 bytes of payload. The peer's pong is not shown: that the
@@ -225,21 +230,4 @@ impl<T: Transport> fmt::Debug for WebSocket<T> {
             .field("subprotocol", &self.subprotocol)
             .finish_non_exhaustive()
     }
-}
-
-/// Queues, then writes unless a task drives the connection.
-async fn send<T: Transport>(shared: &Arc<Shared<T>>, message: Message) -> Result<(), SendError> {
-    let mut slot = Some(message);
-    poll_fn(|cx| {
-        if slot.is_some() {
-            std::task::ready!(shared.poll_queue(cx, &mut slot))?;
-        }
-        shared.poll_flush(cx, false)
-    })
-    .await
-}
-
-async fn feed<T: Transport>(shared: &Arc<Shared<T>>, message: Message) -> Result<(), SendError> {
-    let mut slot = Some(message);
-    poll_fn(|cx| shared.poll_queue(cx, &mut slot)).await
 }

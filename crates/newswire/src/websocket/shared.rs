@@ -8,12 +8,18 @@
 use crate::error::{RecvError, SendError};
 use crate::transport::{Transport, io};
 use newswire_proto::{CloseCode, Connection, Event, Message, State, Utf8Bytes};
+use std::cell::Cell;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use tokio::task::coop::has_budget_remaining;
 use tokio::time::{Instant, Sleep, sleep};
+
+thread_local! {
+    /// The address of the connection in whose driver's turn this thread is, 0 in none.
+    static TURN: Cell<usize> = const { Cell::new(0) };
+}
 
 pub(crate) struct Shared<T: Transport> {
     inner: Mutex<Inner<T>>,
@@ -35,9 +41,7 @@ pub(crate) struct Inner<T: Transport> {
     wake_writers_below: usize,
     /// The task that drives the connection, if one does.
     driver: Option<Waker>,
-    /// The driver is in its turn and will write at the end of it.
-    in_turn: bool,
-    /// `recv` was polled in this turn, so the driver need not read.
+    /// `recv` was polled since the driver's last turn ended, so the driver need not read.
     recv_polled: bool,
     /// A message that the driver has read while nobody was in `recv`.
     unclaimed: Option<Message>,
@@ -62,7 +66,6 @@ impl<T: Transport> Shared<T> {
                 receiver: None,
                 wake_writers_below: 0,
                 driver: None,
-                in_turn: false,
                 recv_polled: false,
                 unclaimed: None,
                 reading: false,
@@ -96,7 +99,7 @@ impl<T: Transport> Shared<T> {
             set_waker(&mut inner.receiver, cx);
             // What was read may have queued a pong or begun the closing handshake.
             if inner.driver.is_some() {
-                inner.wake_driver();
+                inner.wake_driver(self);
             } else if inner.connection.buffered_amount() > 0 {
                 inner.wait_for_write(self, cx, 1);
             }
@@ -104,58 +107,45 @@ impl<T: Transport> Shared<T> {
         polled
     }
 
-    /// Queues `message` when there is room for it. The message is taken out of `slot` when
-    /// it is queued, or given back with the error.
+    /// Queues the message in `slot` when there is room for it, and writes it unless a task
+    /// drives the connection, which will do that. `feeding`: it need not be written yet.
     #[inline]
-    pub(crate) fn poll_queue(
+    pub(super) fn poll_send(
         self: &Arc<Self>,
         cx: &mut Context<'_>,
         slot: &mut Option<Message>,
+        feeding: bool,
     ) -> Poll<Result<(), SendError>> {
         let mut inner = self.lock();
-        if inner.connection.buffered_amount() >= inner.max_buffered
-            && inner.connection.state() == State::Open
-        {
-            let _ = inner.poll_flush(self);
-            if inner.connection.buffered_amount() >= inner.max_buffered
-                && inner.connection.state() == State::Open
-            {
-                let room = inner.max_buffered;
-                inner.wait_for_write(self, cx, room);
+        if let Some(message) = slot.take() {
+            if inner.poll_room(self, cx).is_pending() {
+                *slot = Some(message);
                 return Poll::Pending;
             }
+            inner.queue(self, message)?;
         }
-        match slot.take() {
-            Some(message) => Poll::Ready(inner.queue(message)),
-            None => Poll::Ready(Ok(())),
+        if feeding || inner.driver.is_some() {
+            return Poll::Ready(Ok(()));
         }
+        inner.poll_drained(self, cx)
+    }
+
+    /// Waits for room for a message.
+    pub(super) fn poll_room(self: &Arc<Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.lock().poll_room(self, cx)
     }
 
     /// Queues `message`, room or not.
-    pub(super) fn queue(&self, message: Message) -> Result<(), SendError> {
-        self.lock().queue(message)
+    pub(super) fn queue(self: &Arc<Self>, message: Message) -> Result<(), SendError> {
+        self.lock().queue(self, message)
     }
 
-    /// Waits until nothing is left to write. Where a task drives the connection, that task
-    /// does the writing, and there is nothing to wait for.
-    #[inline]
-    pub(crate) fn poll_flush(
+    /// Waits until nothing is left to write.
+    pub(super) fn poll_flush(
         self: &Arc<Self>,
         cx: &mut Context<'_>,
-        wait: bool,
     ) -> Poll<Result<(), SendError>> {
-        let mut inner = self.lock();
-        if inner.driver.is_some() && !wait {
-            return Poll::Ready(Ok(()));
-        }
-        match inner.poll_flush(self) {
-            Poll::Ready(Ok(())) => Poll::Ready(Ok(())),
-            Poll::Ready(Err(kind)) => Poll::Ready(Err(SendError::Io(kind.into()))),
-            Poll::Pending => {
-                inner.wait_for_write(self, cx, 1);
-                Poll::Pending
-            }
-        }
+        self.lock().poll_drained(self, cx)
     }
 
     /// Begins the closing handshake, without waiting for anything.
@@ -181,29 +171,41 @@ impl<T: Transport> Shared<T> {
         Ok(())
     }
 
-    /// The driver's turn begins: until its end, senders only queue.
-    pub(super) fn begin_turn(&self, cx: &Context<'_>) {
-        let mut inner = self.lock();
-        set_waker(&mut inner.driver, cx);
-        inner.in_turn = true;
-        inner.recv_polled = false;
+    /// A task has begun to drive the connection.
+    pub(super) fn set_driver(&self, cx: &Context<'_>) {
+        set_waker(&mut self.lock().driver, cx);
     }
 
-    /// The driver's turn ends: everything that it produced is written, the timer is looked
-    /// at, and the peer's bytes are read when nobody else does. Gives whether the handler
-    /// has reason to run again at once.
-    pub(super) fn end_turn(self: &Arc<Self>, cx: &mut Context<'_>) -> bool {
+    /// Runs a turn of the driver: in it, senders on this thread only queue.
+    pub(super) fn turn<R>(&self, run: impl FnOnce() -> R) -> R {
+        let outer = TURN.replace(std::ptr::from_ref(self).addr());
+        let result = run();
+        TURN.set(outer);
+        result
+    }
+
+    /// Whether this thread is in a turn of this connection's driver.
+    #[inline]
+    fn is_in_turn(&self) -> bool {
+        TURN.get() == std::ptr::from_ref(self).addr()
+    }
+
+    /// After a turn: everything that it produced is written, the timer is looked at, and the
+    /// peer's bytes are read when nobody else does. Gives whether the handler has reason to
+    /// run again at once.
+    #[inline]
+    pub(super) fn after_turn(self: &Arc<Self>, cx: &mut Context<'_>) -> bool {
         let mut inner = self.lock();
-        inner.in_turn = false;
+        set_waker(&mut inner.driver, cx);
         let writers_waited = inner.wake_writers_below > 0;
         inner.poll_quietly(self, cx);
+        inner.recv_polled = false;
         writers_waited && inner.wake_writers_below == 0
     }
 
     /// Reads and throws away until the connection has ended.
     pub(super) fn poll_end(self: &Arc<Self>, cx: &mut Context<'_>) -> Poll<()> {
         let mut inner = self.lock();
-        inner.in_turn = false;
         inner.unclaimed = None;
         set_waker(&mut inner.driver, cx);
         loop {
@@ -242,11 +244,45 @@ impl<T: Transport> Inner<T> {
         self.transport.is_none()
     }
 
+    /// Whether senders have to wait. What is closing has room: it gives an error.
     #[inline]
-    fn queue(&mut self, message: Message) -> Result<(), SendError> {
-        io::lend_output_buffer(&mut self.connection);
+    fn lacks_room(&self) -> bool {
+        self.connection.buffered_amount() >= self.max_buffered
+            && self.connection.state() == State::Open
+    }
+
+    #[inline]
+    fn poll_room(&mut self, shared: &Arc<Shared<T>>, cx: &Context<'_>) -> Poll<()> {
+        if self.lacks_room() {
+            let _ = self.poll_flush(shared);
+            if self.lacks_room() {
+                self.wait_for_write(shared, cx, self.max_buffered);
+                return Poll::Pending;
+            }
+        }
+        Poll::Ready(())
+    }
+
+    fn poll_drained(
+        &mut self,
+        shared: &Arc<Shared<T>>,
+        cx: &Context<'_>,
+    ) -> Poll<Result<(), SendError>> {
+        match self.poll_flush(shared) {
+            Poll::Ready(Ok(())) => Poll::Ready(Ok(())),
+            Poll::Ready(Err(kind)) => Poll::Ready(Err(SendError::Io(kind.into()))),
+            Poll::Pending => {
+                self.wait_for_write(shared, cx, 1);
+                Poll::Pending
+            }
+        }
+    }
+
+    #[inline]
+    fn queue(&mut self, shared: &Shared<T>, message: Message) -> Result<(), SendError> {
+        io::lend_transmit(&mut self.connection);
         let queued = self.connection.send(message);
-        self.wake_driver();
+        self.wake_driver(shared);
         queued.map_err(|error| SendError::Closed(error.0))
     }
 
@@ -368,7 +404,7 @@ impl<T: Transport> Inner<T> {
         let Some(transport) = &mut self.transport else {
             return Poll::Ready(Ok(()));
         };
-        if self.connection.poll_transmit().is_none() {
+        if !self.connection.wants_write() {
             return Poll::Ready(Ok(()));
         }
         let written = match &self.driver {
@@ -410,7 +446,7 @@ impl<T: Transport> Inner<T> {
             writers.push(cx.waker().clone());
         }
         drop(writers);
-        self.wake_driver();
+        self.wake_driver(shared);
     }
 
     /// After a failure, once the peer has been told why, the peer's end is waited for.
@@ -463,7 +499,7 @@ impl<T: Transport> Inner<T> {
     /// and whoever waits in `recv` looks at what has changed.
     fn after_command(&mut self, shared: &Arc<Shared<T>>) {
         if self.driver.is_some() {
-            self.wake_driver();
+            self.wake_driver(shared);
         } else {
             let _ = self.poll_flush(shared);
         }
@@ -474,8 +510,10 @@ impl<T: Transport> Inner<T> {
 
     /// Lets the driver write what was queued outside its turn.
     #[inline]
-    fn wake_driver(&self) {
-        if let (false, Some(driver)) = (self.in_turn, &self.driver) {
+    fn wake_driver(&self, shared: &Shared<T>) {
+        if let Some(driver) = &self.driver
+            && !shared.is_in_turn()
+        {
             driver.wake_by_ref();
         }
     }

@@ -1,7 +1,7 @@
 //! The two halves of a connection: one that receives, any number that send.
 
 use super::shared::Shared;
-use super::{WebSocket, feed, send};
+use super::{RecvFuture, SendFuture, WebSocket};
 use crate::error::{RecvError, SendError};
 use crate::transport::{Stream, Transport};
 use futures_core::Stream as MessageStream;
@@ -42,8 +42,9 @@ impl<T: Transport> Sender<T> {
     ///
     /// # Cancel safety
     /// Cancel-safe as [`WebSocket::send`] is.
-    pub async fn send(&self, message: impl Into<Message>) -> Result<(), SendError> {
-        send(&self.0, message.into()).await
+    #[inline]
+    pub fn send(&self, message: impl Into<Message>) -> SendFuture<'_, T> {
+        SendFuture::new(&self.0, message.into(), false)
     }
 
     /// Queues a message without writing it: [`WebSocket::feed`].
@@ -53,8 +54,9 @@ impl<T: Transport> Sender<T> {
     ///
     /// # Cancel safety
     /// Cancel-safe: the message is queued if and only if the future was ready.
-    pub async fn feed(&self, message: impl Into<Message>) -> Result<(), SendError> {
-        feed(&self.0, message.into()).await
+    #[inline]
+    pub fn feed(&self, message: impl Into<Message>) -> SendFuture<'_, T> {
+        SendFuture::new(&self.0, message.into(), true)
     }
 
     /// Waits until everything that is queued is written.
@@ -65,7 +67,7 @@ impl<T: Transport> Sender<T> {
     /// # Cancel safety
     /// Cancel-safe.
     pub async fn flush(&self) -> Result<(), SendError> {
-        poll_fn(|cx| self.0.poll_flush(cx, true)).await
+        poll_fn(|cx| self.0.poll_flush(cx)).await
     }
 
     /// Sends a ping with up to 125 bytes of payload.
@@ -139,8 +141,9 @@ impl<T: Transport> Receiver<T> {
     ///
     /// # Cancel safety
     /// Cancel-safe: nothing is lost when the future is dropped before it is ready.
-    pub async fn recv(&mut self) -> Result<Option<Message>, RecvError> {
-        self.0.recv().await
+    #[inline]
+    pub fn recv(&mut self) -> RecvFuture<'_, T> {
+        self.0.recv()
     }
 
     /// The Close frame that the peer sent, once it has.

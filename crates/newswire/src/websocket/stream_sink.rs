@@ -21,7 +21,7 @@ impl<T: Transport> Sink<Message> for WebSocket<T> {
     type Error = SendError;
 
     fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
-        self.shared.poll_queue(cx, &mut None)
+        self.shared.poll_room(cx).map(Ok)
     }
 
     fn start_send(self: Pin<&mut Self>, message: Message) -> Result<(), SendError> {
@@ -29,7 +29,7 @@ impl<T: Transport> Sink<Message> for WebSocket<T> {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
-        self.shared.poll_flush(cx, true)
+        self.shared.poll_flush(cx)
     }
 
     /// Closes with code 1000 and waits for the end; messages that still come are thrown

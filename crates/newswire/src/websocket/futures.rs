@@ -1,0 +1,78 @@
+//! The futures of receiving and sending. They hold no more than a reference and, until it is
+//! queued, the message.
+
+use super::shared::Shared;
+use crate::error::{RecvError, SendError};
+use crate::transport::{Stream, Transport};
+use newswire_proto::Message;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+/// The future of [`WebSocket::recv`](crate::WebSocket::recv).
+#[must_use = "futures do nothing unless awaited"]
+pub struct RecvFuture<'a, T: Transport = Stream> {
+    shared: &'a Arc<Shared<T>>,
+}
+
+impl<'a, T: Transport> RecvFuture<'a, T> {
+    #[inline]
+    pub(super) fn new(shared: &'a Arc<Shared<T>>) -> Self {
+        Self { shared }
+    }
+}
+
+impl<T: Transport> Future for RecvFuture<'_, T> {
+    type Output = Result<Option<Message>, RecvError>;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.shared.poll_recv(cx).map(Option::transpose)
+    }
+}
+
+impl<T: Transport> fmt::Debug for RecvFuture<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RecvFuture")
+    }
+}
+
+/// The future of [`WebSocket::send`](crate::WebSocket::send) and
+/// [`WebSocket::feed`](crate::WebSocket::feed).
+#[must_use = "futures do nothing unless awaited"]
+pub struct SendFuture<'a, T: Transport = Stream> {
+    shared: &'a Arc<Shared<T>>,
+    message: Option<Message>,
+    feeding: bool,
+}
+
+impl<'a, T: Transport> SendFuture<'a, T> {
+    #[inline]
+    pub(super) fn new(shared: &'a Arc<Shared<T>>, message: Message, feeding: bool) -> Self {
+        Self {
+            shared,
+            message: Some(message),
+            feeding,
+        }
+    }
+}
+
+impl<T: Transport> Future for SendFuture<'_, T> {
+    type Output = Result<(), SendError>;
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        this.shared.poll_send(cx, &mut this.message, this.feeding)
+    }
+}
+
+impl<T: Transport> fmt::Debug for SendFuture<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SendFuture")
+            .field("queued", &self.message.is_none())
+            .finish()
+    }
+}
