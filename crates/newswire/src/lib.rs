@@ -64,3 +64,8 @@ pub use newswire_proto::{CloseCode, CloseFrame, CommandError, Message, Side, Sta
 pub use server::{Handler, HandlerResult, Route, Server, Shutdown, accept};
 pub use transport::{Stream, Transport};
 pub use websocket::{Receiver, RecvFuture, SendFuture, Sender, WebSocket};
+
+/// The README's examples, compiled.
+#[cfg(all(doctest, feature = "client", feature = "server"))]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

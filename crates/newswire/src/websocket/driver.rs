@@ -25,6 +25,10 @@ pub(crate) enum Ended {
     /// As it should.
     Done,
     /// With an error.
+    #[cfg_attr(
+        not(feature = "tracing"),
+        expect(dead_code, reason = "only tracing is told")
+    )]
     Failed(Error),
     /// It panicked.
     Panicked,

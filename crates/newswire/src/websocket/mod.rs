@@ -1,8 +1,10 @@
 //! [`WebSocket`]: an open connection in the user's hands. What happens behind the calls is in
 //! `shared.rs`; nothing here knows about frames.
 
+#[cfg(feature = "server")]
 pub(crate) mod driver;
 mod futures;
+mod inner;
 pub(crate) mod shared;
 mod split;
 mod stream_sink;
@@ -50,7 +52,20 @@ pub struct WebSocket<T: Transport = Stream> {
 }
 
 impl<T: Transport> WebSocket<T> {
-    pub(crate) fn new(
+    /// A connection whose opening handshake was done elsewhere, such as by an HTTP server or
+    /// over HTTP/2: `connection` is this end of it, made with the limits of `config` or
+    /// others, and has been given the bytes that came behind the handshake.
+    ///
+    /// ```
+    /// use newswire::proto::Connection;
+    /// use newswire::{Config, WebSocket};
+    ///
+    /// # fn example(upgraded: tokio::io::DuplexStream) {
+    /// let connection = Connection::server(Default::default());
+    /// let ws = WebSocket::new(connection, upgraded, Some("chat"), &Config::new());
+    /// # }
+    /// ```
+    pub fn new(
         connection: Connection,
         transport: T,
         subprotocol: Option<&str>,

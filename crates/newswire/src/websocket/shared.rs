@@ -1,20 +1,18 @@
-//! What the handles of one connection share, behind one lock: the protocol's state machine,
-//! the transport and the timer, and who waits for what. No public types live here.
+//! What the handles of one connection share, and what each of their calls does under the one
+//! lock. The state itself, and its reading and writing, are in `inner.rs`. No public types
+//! live here.
 //!
 //! A connection is driven in one of two ways. *By its user*: whoever calls `recv` or `send`
 //! reads and writes. *By a task of its own* (`driver.rs`): senders only queue, and the task
 //! writes everything that its turn has produced at once.
 
+use super::inner::{Inner, set_waker};
 use crate::error::{RecvError, SendError};
-use crate::transport::{Transport, io};
-use newswire_proto::{CloseCode, Connection, Event, Message, State, Utf8Bytes};
+use crate::transport::Transport;
+use newswire_proto::{CloseCode, CommandError, Connection, Message, Utf8Bytes};
 use std::cell::Cell;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
-use tokio::task::coop::has_budget_remaining;
-use tokio::time::{Instant, Sleep, sleep};
 
 thread_local! {
     /// The address of the connection in whose driver's turn this thread is, 0 in none.
@@ -28,51 +26,10 @@ pub(crate) struct Shared<T: Transport> {
     writers: Mutex<Vec<Waker>>,
 }
 
-pub(crate) struct Inner<T: Transport> {
-    pub(crate) connection: Connection,
-    /// Gone once the connection has ended.
-    transport: Option<T>,
-    timer: Option<Pin<Box<Sleep>>>,
-    timer_waker: Option<Waker>,
-    max_buffered: usize,
-    /// Who waits in `recv`.
-    receiver: Option<Waker>,
-    /// Those in `writers` are woken when fewer bytes than this wait; 0 when there are none.
-    wake_writers_below: usize,
-    /// The task that drives the connection, if one does.
-    driver: Option<Waker>,
-    /// `recv` was polled since the driver's last turn ended, so the driver need not read.
-    recv_polled: bool,
-    /// A message that the driver has read while nobody was in `recv`.
-    unclaimed: Option<Message>,
-    /// The peer's bytes are being waited for.
-    reading: bool,
-    /// The sending half is shut down.
-    shut_down: bool,
-    io_error: Option<std::io::Error>,
-    /// Why the connection ended, until `recv` has told.
-    outcome: Option<RecvError>,
-}
-
 impl<T: Transport> Shared<T> {
     pub(crate) fn new(connection: Connection, transport: T, max_buffered: usize) -> Arc<Self> {
         Arc::new(Self {
-            inner: Mutex::new(Inner {
-                connection,
-                transport: Some(transport),
-                timer: None,
-                timer_waker: None,
-                max_buffered,
-                receiver: None,
-                wake_writers_below: 0,
-                driver: None,
-                recv_polled: false,
-                unclaimed: None,
-                reading: false,
-                shut_down: false,
-                io_error: None,
-                outcome: None,
-            }),
+            inner: Mutex::new(Inner::new(connection, transport, max_buffered)),
             writers: Mutex::default(),
         })
     }
@@ -153,7 +110,7 @@ impl<T: Transport> Shared<T> {
         self: &Arc<Self>,
         code: CloseCode,
         reason: Utf8Bytes,
-    ) -> Result<(), newswire_proto::CommandError> {
+    ) -> Result<(), CommandError> {
         let mut inner = self.lock();
         inner.connection.close(code, reason)?;
         inner.after_command(self);
@@ -161,21 +118,20 @@ impl<T: Transport> Shared<T> {
     }
 
     /// Queues a ping, and writes it when nobody else will.
-    pub(crate) fn ping(
-        self: &Arc<Self>,
-        payload: &[u8],
-    ) -> Result<(), newswire_proto::CommandError> {
+    pub(crate) fn ping(self: &Arc<Self>, payload: &[u8]) -> Result<(), CommandError> {
         let mut inner = self.lock();
         inner.connection.ping(payload)?;
         inner.after_command(self);
         Ok(())
     }
 
+    #[cfg(feature = "server")]
     /// A task has begun to drive the connection.
     pub(super) fn set_driver(&self, cx: &Context<'_>) {
         set_waker(&mut self.lock().driver, cx);
     }
 
+    #[cfg(feature = "server")]
     /// Runs a turn of the driver: in it, senders on this thread only queue.
     pub(super) fn turn<R>(&self, run: impl FnOnce() -> R) -> R {
         let outer = TURN.replace(std::ptr::from_ref(self).addr());
@@ -186,10 +142,11 @@ impl<T: Transport> Shared<T> {
 
     /// Whether this thread is in a turn of this connection's driver.
     #[inline]
-    fn is_in_turn(&self) -> bool {
+    pub(super) fn is_in_turn(&self) -> bool {
         TURN.get() == std::ptr::from_ref(self).addr()
     }
 
+    #[cfg(feature = "server")]
     /// After a turn: everything that it produced is written, the timer is looked at, and the
     /// peer's bytes are read when nobody else does. Gives whether the handler has reason to
     /// run again at once.
@@ -203,6 +160,7 @@ impl<T: Transport> Shared<T> {
         writers_waited && inner.wake_writers_below == 0
     }
 
+    #[cfg(feature = "server")]
     /// Reads and throws away until the connection has ended.
     pub(super) fn poll_end(self: &Arc<Self>, cx: &mut Context<'_>) -> Poll<()> {
         let mut inner = self.lock();
@@ -218,9 +176,21 @@ impl<T: Transport> Shared<T> {
         }
     }
 
-    fn wake_writers(&self) {
-        let writers =
-            std::mem::take(&mut *self.writers.lock().unwrap_or_else(PoisonError::into_inner));
+    fn lock_writers(&self) -> MutexGuard<'_, Vec<Waker>> {
+        self.writers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Remembers a task that waits for the transport to take bytes.
+    pub(super) fn add_writer(&self, cx: &Context<'_>) {
+        let mut writers = self.lock_writers();
+        if !writers.iter().any(|writer| writer.will_wake(cx.waker())) {
+            writers.push(cx.waker().clone());
+        }
+    }
+
+    /// Wakes all tasks that wait for the transport to take bytes.
+    pub(super) fn wake_writers(&self) {
+        let writers = std::mem::take(&mut *self.lock_writers());
         for writer in writers {
             writer.wake();
         }
@@ -235,305 +205,5 @@ impl<T: Transport> Wake for Shared<T> {
 
     fn wake_by_ref(self: &Arc<Self>) {
         self.wake_writers();
-    }
-}
-
-impl<T: Transport> Inner<T> {
-    /// Whether the connection has ended and the transport is dropped.
-    pub(crate) fn has_ended(&self) -> bool {
-        self.transport.is_none()
-    }
-
-    /// Whether senders have to wait. What is closing has room: it gives an error.
-    #[inline]
-    fn lacks_room(&self) -> bool {
-        self.connection.buffered_amount() >= self.max_buffered
-            && self.connection.state() == State::Open
-    }
-
-    #[inline]
-    fn poll_room(&mut self, shared: &Arc<Shared<T>>, cx: &Context<'_>) -> Poll<()> {
-        if self.lacks_room() {
-            let _ = self.poll_flush(shared);
-            if self.lacks_room() {
-                self.wait_for_write(shared, cx, self.max_buffered);
-                return Poll::Pending;
-            }
-        }
-        Poll::Ready(())
-    }
-
-    fn poll_drained(
-        &mut self,
-        shared: &Arc<Shared<T>>,
-        cx: &Context<'_>,
-    ) -> Poll<Result<(), SendError>> {
-        match self.poll_flush(shared) {
-            Poll::Ready(Ok(())) => Poll::Ready(Ok(())),
-            Poll::Ready(Err(kind)) => Poll::Ready(Err(SendError::Io(kind.into()))),
-            Poll::Pending => {
-                self.wait_for_write(shared, cx, 1);
-                Poll::Pending
-            }
-        }
-    }
-
-    #[inline]
-    fn queue(&mut self, shared: &Shared<T>, message: Message) -> Result<(), SendError> {
-        io::lend_transmit(&mut self.connection);
-        let queued = self.connection.send(message);
-        self.wake_driver(shared);
-        queued.map_err(|error| SendError::Closed(error.0))
-    }
-
-    /// Events, writes, reads, until there is a message or everything would wait.
-    fn poll_message(
-        &mut self,
-        shared: &Arc<Shared<T>>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Message, RecvError>>> {
-        loop {
-            match self.poll_events(shared) {
-                Some(message) => return Poll::Ready(Some(Ok(message))),
-                None if self.has_ended() => {
-                    return Poll::Ready(self.outcome.take().map(Err));
-                }
-                None => {}
-            }
-            // All that was read is handled: now what that has produced is written at once.
-            if self.poll_flush(shared).is_ready() && self.connection.state() == State::Closed {
-                continue;
-            }
-            self.shut_down_when_done(cx);
-            if self.driver.is_none() && self.poll_timer(cx) {
-                continue;
-            }
-            if self.poll_read(cx).is_pending() {
-                return Poll::Pending;
-            }
-        }
-    }
-
-    /// What a driver does for a handler that is busy elsewhere: write, read as far as the
-    /// first message, answer control frames, mind the time.
-    fn poll_quietly(&mut self, shared: &Arc<Shared<T>>, cx: &mut Context<'_>) {
-        loop {
-            let _ = self.poll_flush(shared);
-            if self.poll_timer(cx) {
-                // The deadline may have ended the connection; `recv` will tell.
-                self.poll_unclaimed(shared);
-                continue;
-            }
-            if self.has_ended() || self.recv_polled || self.unclaimed.is_some() {
-                return;
-            }
-            self.poll_unclaimed(shared);
-            if self.unclaimed.is_some() || self.has_ended() {
-                continue;
-            }
-            self.shut_down_when_done(cx);
-            if self.poll_read(cx).is_pending() {
-                return;
-            }
-        }
-    }
-
-    fn poll_unclaimed(&mut self, shared: &Arc<Shared<T>>) {
-        if self.unclaimed.is_none() {
-            self.unclaimed = self.poll_events(shared);
-            if let (Some(_), Some(receiver)) = (&self.unclaimed, self.receiver.take()) {
-                receiver.wake();
-            }
-        }
-    }
-
-    /// The next message that is already here. Control frames need nothing more.
-    #[inline]
-    fn poll_events(&mut self, shared: &Arc<Shared<T>>) -> Option<Message> {
-        while let Some(event) = self.connection.poll_event() {
-            match event {
-                Event::Message(message) => {
-                    self.reading = false;
-                    return Some(message);
-                }
-                Event::Closed => self.end(shared),
-                _ => {}
-            }
-        }
-        None
-    }
-
-    fn end(&mut self, shared: &Arc<Shared<T>>) {
-        self.transport = None;
-        self.timer = None;
-        let io_error = self.io_error.take();
-        if let Some(failure) = self.connection.failure() {
-            self.outcome = Some(RecvError::new(failure, io_error));
-        }
-        if let Some(receiver) = self.receiver.take() {
-            receiver.wake();
-        }
-        self.wake_writers_below = 0;
-        shared.wake_writers();
-    }
-
-    /// Reads once, into the state machine.
-    #[inline]
-    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(transport) = &mut self.transport else {
-            return Poll::Pending;
-        };
-        match io::poll_read(transport, cx) {
-            Poll::Pending => {
-                self.reading = true;
-                return Poll::Pending;
-            }
-            Poll::Ready(Ok(Some(data))) => self.connection.handle_data(data),
-            Poll::Ready(Ok(None)) => self.connection.handle_eof(),
-            Poll::Ready(Err(error)) => {
-                self.io_error.get_or_insert(error);
-                self.connection.handle_eof();
-            }
-        }
-        Poll::Ready(())
-    }
-
-    /// Writes what waits. A transport that fails takes no more, but may still be read.
-    #[inline]
-    fn poll_flush(&mut self, shared: &Arc<Shared<T>>) -> Poll<Result<(), std::io::ErrorKind>> {
-        let Some(transport) = &mut self.transport else {
-            return Poll::Ready(Ok(()));
-        };
-        if !self.connection.wants_write() {
-            return Poll::Ready(Ok(()));
-        }
-        let written = match &self.driver {
-            Some(driver) => {
-                let cx = &mut Context::from_waker(driver);
-                io::poll_write(transport, &mut self.connection, cx)
-            }
-            None => {
-                let writers = Waker::from(Arc::clone(shared));
-                let cx = &mut Context::from_waker(&writers);
-                io::poll_write(transport, &mut self.connection, cx)
-            }
-        };
-        let result = match written {
-            Poll::Pending => Poll::Pending,
-            Poll::Ready(Ok(())) => Poll::Ready(Ok(())),
-            Poll::Ready(Err(error)) => {
-                let kind = error.kind();
-                self.io_error.get_or_insert(error);
-                self.connection.handle_write_end();
-                Poll::Ready(Err(kind))
-            }
-        };
-        if self.connection.buffered_amount() < self.wake_writers_below {
-            self.wake_writers_below = 0;
-            shared.wake_writers();
-        }
-        result
-    }
-
-    /// Waits until fewer than `below` bytes wait, or the transport takes some.
-    fn wait_for_write(&mut self, shared: &Shared<T>, cx: &Context<'_>, below: usize) {
-        self.wake_writers_below = self.wake_writers_below.max(below);
-        let mut writers = shared
-            .writers
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if !writers.iter().any(|writer| writer.will_wake(cx.waker())) {
-            writers.push(cx.waker().clone());
-        }
-        drop(writers);
-        self.wake_driver(shared);
-    }
-
-    /// After a failure, once the peer has been told why, the peer's end is waited for.
-    fn shut_down_when_done(&mut self, cx: &mut Context<'_>) {
-        if self.shut_down || !self.connection.wants_shutdown() {
-            return;
-        }
-        if let Some(transport) = &mut self.transport {
-            // Whether it worked or not, the close timeout bounds the wait.
-            self.shut_down = Pin::new(transport).poll_shutdown(cx).is_ready();
-        }
-    }
-
-    /// Sets the timer anew when the state machine asks for it, and tells it when the time
-    /// has passed, which gives `true`.
-    #[inline]
-    fn poll_timer(&mut self, cx: &mut Context<'_>) -> bool {
-        let mut register = !self
-            .timer_waker
-            .as_ref()
-            .is_some_and(|waker| waker.will_wake(cx.waker()));
-        if let Some(wait) = self.connection.poll_timeout() {
-            match &mut self.timer {
-                Some(timer) => timer.as_mut().reset(Instant::now() + wait),
-                None => self.timer = Some(Box::pin(sleep(wait))),
-            }
-            register = true;
-        }
-        let Some(timer) = &mut self.timer else {
-            return false;
-        };
-        if !timer.is_elapsed() {
-            if !register {
-                return false;
-            }
-            // Without budget the timer would not take note of the waker.
-            if has_budget_remaining() {
-                set_waker(&mut self.timer_waker, cx);
-            }
-            if timer.as_mut().poll(cx).is_pending() {
-                return false;
-            }
-        }
-        self.timer = None;
-        self.connection.handle_timeout(self.reading);
-        true
-    }
-
-    /// A command was given: it is written now, by the driver at the end of its turn or here,
-    /// and whoever waits in `recv` looks at what has changed.
-    fn after_command(&mut self, shared: &Arc<Shared<T>>) {
-        if self.driver.is_some() {
-            self.wake_driver(shared);
-        } else {
-            let _ = self.poll_flush(shared);
-        }
-        if let Some(receiver) = self.receiver.take() {
-            receiver.wake();
-        }
-    }
-
-    /// Lets the driver write what was queued outside its turn.
-    #[inline]
-    fn wake_driver(&self, shared: &Shared<T>) {
-        if let Some(driver) = &self.driver
-            && !shared.is_in_turn()
-        {
-            driver.wake_by_ref();
-        }
-    }
-}
-
-impl<T: Transport> Drop for Inner<T> {
-    /// An open connection that is dropped says 1001, as far as one write can.
-    fn drop(&mut self) {
-        let Some(transport) = &mut self.transport else {
-            return;
-        };
-        let _ = self.connection.close(CloseCode::GOING_AWAY, "");
-        let cx = &mut Context::from_waker(Waker::noop());
-        let _ = io::poll_write(transport, &mut self.connection, cx);
-    }
-}
-
-fn set_waker(slot: &mut Option<Waker>, cx: &Context<'_>) {
-    match slot {
-        Some(waker) => waker.clone_from(cx.waker()),
-        None => *slot = Some(cx.waker().clone()),
     }
 }
