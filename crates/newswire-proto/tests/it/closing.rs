@@ -251,3 +251,17 @@ fn a_transport_that_takes_no_more_can_still_be_read() {
     assert_eq!(server.poll_event(), Some(Event::Closed));
     assert_eq!(server.failure(), Some(Failure::Lost));
 }
+
+#[test]
+fn a_failed_connection_looks_at_nothing_more_not_even_a_close() {
+    for role in [Role::Client, Role::Server] {
+        let outcome = Script::to(role)
+            .frame(true, OpCode::Continuation, "")
+            .text("not heard")
+            .close(1000, "")
+            .play();
+        outcome.assert_failed(ProtocolError::UnexpectedContinuation, 1002);
+        assert_eq!(outcome.events, []);
+        assert_eq!(outcome.close_frame, None);
+    }
+}

@@ -124,3 +124,29 @@ fn a_ping_of_ours_may_hold_125_bytes_and_no_more() {
     assert_eq!(refused, CommandError::TooLong { len: 126, max: 125 });
     assert_eq!(parse(&written(&mut client)).len(), 1);
 }
+
+#[test]
+fn a_ping_inside_a_fragmented_message_is_answered_before_the_message_ends() {
+    for role in [Role::Client, Role::Server] {
+        let mut end = connection(role, Config::new());
+        deliver(&mut end, &frame(role.peer(), false, OpCode::Text, b"a"));
+        deliver(&mut end, &frame(role.peer(), true, OpCode::Ping, b"?"));
+        let answer = parse(&written(&mut end));
+        assert_eq!(answer, [(OpCode::Pong, true, b"?".to_vec())]);
+        let last = frame(role.peer(), true, OpCode::Continuation, b"b");
+        let events = deliver(&mut end, &last);
+        assert_eq!(events, [Event::Message("ab".into())]);
+    }
+}
+
+#[test]
+fn a_ping_before_a_close_is_answered_and_one_behind_it_is_not() {
+    let mut server = connection(Role::Server, Config::new());
+    let before = frame(Role::Client, true, OpCode::Ping, b"before");
+    let close = frame(Role::Client, true, OpCode::Close, b"");
+    let behind = frame(Role::Client, true, OpCode::Ping, b"behind");
+    deliver(&mut server, &[before, close, behind].concat());
+    let pong = (OpCode::Pong, true, b"before".to_vec());
+    let close = (OpCode::Close, true, vec![]);
+    assert_eq!(parse(&written(&mut server)), [pong, close]);
+}

@@ -49,7 +49,7 @@ fn turn(
     output: &mut Option<Box<Transmit>>,
     wire: &[u8],
 ) -> usize {
-    read_buffer.try_reclaim(64 * 1024);
+    assert!(read_buffer.try_reclaim(60 * 1024), "no message points into it");
     read_buffer.extend_from_slice(wire);
     server.handle_data(read_buffer.split());
     assert!(server.lend_transmit(output.take().unwrap()).is_none());

@@ -10,11 +10,11 @@ fn the_examples_of_the_rfc_are_read() {
     Script::to(Role::Client)
         .raw(b"\x81\x05Hello")
         .play()
-        .assert_messages(&[hello.clone()]);
+        .assert_messages(std::slice::from_ref(&hello));
     Script::to(Role::Server)
         .raw(b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58")
         .play()
-        .assert_messages(&[hello.clone()]);
+        .assert_messages(std::slice::from_ref(&hello));
     Script::to(Role::Client)
         .raw(b"\x01\x03Hel\x80\x02lo")
         .play()
@@ -156,4 +156,98 @@ fn a_declared_length_of_2_to_the_62_reserves_nothing() {
         .raw(&header)
         .play()
         .assert_failed(Failure::MessageTooBig { limit: 64 << 20 }, 1009);
+}
+
+#[test]
+fn every_frame_that_is_sent_is_masked_by_a_client_and_never_by_a_server() {
+    use crate::support::written;
+    use newswire_proto::CloseCode;
+    for role in [Role::Client, Role::Server] {
+        let mut end = connection(role, Config::new());
+        let messages: [Message; 4] = [
+            "".into(),
+            "text".into(),
+            vec![1; 300].into(),
+            vec![2; 70_000].into(),
+        ];
+        for message in &messages {
+            end.send(message.clone()).unwrap();
+        }
+        end.ping(b"ping").unwrap();
+        deliver(&mut end, &frame(role.peer(), true, OpCode::Ping, b"answer me"));
+        end.close(CloseCode::NORMAL, "bye").unwrap();
+        let wire = written(&mut end);
+
+        let mut opcodes = Vec::new();
+        let mut rest = &wire[..];
+        while let Some((header, len)) = FrameHeader::parse(rest).unwrap() {
+            assert_eq!(header.masking_key.is_some(), role.masks(), "{header:?}");
+            assert_eq!((header.fin, header.reserved), (true, 0), "{header:?}");
+            opcodes.push(header.opcode);
+            rest = &rest[len + header.payload_len as usize..];
+        }
+        use OpCode::{Binary, Close, Ping, Pong, Text};
+        assert_eq!(opcodes, [Pong, Text, Text, Binary, Binary, Ping, Close]);
+
+        let mut peer = connection(role.peer(), Config::new());
+        let received: Vec<_> = deliver(&mut peer, &wire)
+            .into_iter()
+            .filter(|event| matches!(event, Event::Message(_)))
+            .collect();
+        assert_eq!(received, messages.map(Event::Message));
+        assert_eq!(peer.failure(), None);
+    }
+}
+
+#[test]
+fn every_frame_of_a_client_is_masked_with_a_key_of_its_own() {
+    use crate::support::written;
+    use newswire_proto::{CloseCode, Connection};
+    use std::cell::Cell;
+    thread_local!(static DRAWN: Cell<u32> = const { Cell::new(0) });
+    fn next_key() -> [u8; 4] {
+        DRAWN.set(DRAWN.get() + 1);
+        DRAWN.get().to_be_bytes()
+    }
+    let mut client = Connection::client(Config::new().into(), next_key);
+    client.send("text".into()).unwrap();
+    client.send(vec![1; 70_000].into()).unwrap();
+    let shared = Message::from(vec![2; 70_000]);
+    client.send(shared.clone()).unwrap();
+    client.send(shared).unwrap();
+    client.ping(b"").unwrap();
+    let mut wire = written(&mut client);
+    deliver(&mut client, &frame(Role::Server, true, OpCode::Ping, b"?"));
+    client.close(CloseCode::NORMAL, "").unwrap();
+    wire.extend(written(&mut client));
+
+    let mut keys = Vec::new();
+    let mut rest = &wire[..];
+    while let Some((header, len)) = FrameHeader::parse(rest).unwrap() {
+        keys.push(u32::from_be_bytes(header.masking_key.unwrap()));
+        rest = &rest[len + header.payload_len as usize..];
+    }
+    assert_eq!(keys, [1, 2, 3, 4, 5, 6, 7]);
+    assert_eq!(DRAWN.get(), 7);
+}
+
+#[test]
+fn the_examples_of_the_rfc_are_written() {
+    use crate::support::written;
+    let (mut client, mut server) = (
+        connection(Role::Client, Config::new()),
+        connection(Role::Server, Config::new()),
+    );
+    server.send("Hello".into()).unwrap();
+    assert_eq!(written(&mut server), b"\x81\x05Hello");
+    client.send("Hello".into()).unwrap();
+    let masked = b"\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58";
+    assert_eq!(written(&mut client), [&b"\x81\x85"[..], masked].concat());
+    deliver(&mut client, b"\x89\x05Hello");
+    assert_eq!(written(&mut client), [&b"\x8a\x85"[..], masked].concat());
+    server.send(vec![9; 256].into()).unwrap();
+    assert_eq!(written(&mut server)[..4], *b"\x82\x7e\x01\x00");
+    server.send(vec![9; 65_536].into()).unwrap();
+    let header = b"\x82\x7f\x00\x00\x00\x00\x00\x01\x00\x00";
+    assert_eq!(written(&mut server)[..10], *header);
 }

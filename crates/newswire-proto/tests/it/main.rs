@@ -1,5 +1,10 @@
 //! The protocol's tests, one binary. Each file is a part of RFC 6455; `support` holds the
 //! frame builders, the splitter and the pair.
+#![allow(
+    clippy::unwrap_used,
+    unreachable_pub,
+    reason = "a test that fails may panic, and its helpers are nobody's interface"
+)]
 
 mod closing;
 mod control;

@@ -5,7 +5,7 @@ mod pair;
 mod script;
 
 pub use pair::Pair;
-pub use script::{Outcome, Script};
+pub use script::Script;
 
 use bytes::{Buf, BytesMut};
 use newswire_proto::{Config, Connection, Event, FrameHeader, Mask, OpCode, Role};
