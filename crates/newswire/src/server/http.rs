@@ -19,6 +19,7 @@ use http::Request;
 use newswire_proto::Connection;
 use newswire_proto::handshake::{Head, HeadReader, Rejection, Upgrade};
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -101,7 +102,11 @@ pub(super) async fn open(
                     let ws = websocket(stream, rest, chosen, &service.config);
                     let shared = ws.shared();
                     registered.opened(&shared);
-                    return Some(Driver::new(shared, route.handler.call(ws)));
+                    let call = AssertUnwindSafe(|| route.handler.call(ws));
+                    // A panic before there is a future is the handler's as one in it would be.
+                    let handling = catch_unwind(call)
+                        .unwrap_or_else(|panic| Box::pin(async { resume_unwind(panic) }));
+                    return Some(Driver::new(shared, handling));
                 }
                 Err(AcceptError::Rejected(rejection)) => rejection,
                 Err(error) => {

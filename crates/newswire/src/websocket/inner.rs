@@ -6,9 +6,10 @@ use crate::error::{RecvError, SendError};
 use crate::transport::{Transport, io};
 use newswire_proto::{CloseCode, Connection, Event, Message, State};
 use std::future::Future;
+use std::io::ErrorKind;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
 use tokio::task::coop::has_budget_remaining;
 use tokio::time::{Instant, Sleep, sleep};
 
@@ -21,12 +22,14 @@ pub(crate) struct Inner<T: Transport> {
     pub(super) max_buffered: usize,
     /// Who waits in `recv`.
     pub(super) receiver: Option<Waker>,
+    /// Tasks that wait for the transport to take bytes.
+    writers: Option<Arc<Writers>>,
     /// Those in `writers` are woken when fewer bytes than this wait; 0 when there are none.
     pub(super) wake_writers_below: usize,
     /// The task that drives the connection, if one does.
     pub(super) driver: Option<Waker>,
-    /// `recv` was polled since the driver's last turn ended, so the driver need not read.
-    pub(super) recv_polled: bool,
+    /// The handler was left waiting in `recv` in this turn, so the driver need not read.
+    pub(super) recv_waits: bool,
     /// A message that the driver has read while nobody was in `recv`.
     pub(super) unclaimed: Option<Message>,
     /// The peer's bytes are being waited for.
@@ -34,6 +37,12 @@ pub(crate) struct Inner<T: Transport> {
     /// The sending half is shut down.
     shut_down: bool,
     io_error: Option<std::io::Error>,
+    /// Something that was queued was not written and never will be.
+    lost: bool,
+    /// How many `Sender`s there are.
+    pub(super) senders: usize,
+    /// There is no `WebSocket` or `Receiver` any more.
+    pub(super) receiver_gone: bool,
     /// Why the connection ended, until `recv` has told.
     outcome: Option<RecvError>,
 }
@@ -45,15 +54,20 @@ impl<T: Transport> Inner<T> {
             transport: Some(transport),
             timer: None,
             timer_waker: None,
-            max_buffered,
+            // Of no room at all, nobody would ever be told.
+            max_buffered: max_buffered.max(1),
             receiver: None,
+            writers: None,
             wake_writers_below: 0,
             driver: None,
-            recv_polled: false,
+            recv_waits: false,
             unclaimed: None,
             reading: false,
             shut_down: false,
             io_error: None,
+            lost: false,
+            senders: 0,
+            receiver_gone: false,
             outcome: None,
         }
     }
@@ -73,7 +87,7 @@ impl<T: Transport> Inner<T> {
     #[inline]
     pub(super) fn poll_room(&mut self, shared: &Arc<Shared<T>>, cx: &Context<'_>) -> Poll<()> {
         if self.lacks_room() {
-            let _ = self.poll_flush(shared);
+            let _ = self.poll_flush();
             if self.lacks_room() {
                 self.wait_for_write(shared, cx, self.max_buffered);
                 return Poll::Pending;
@@ -87,7 +101,10 @@ impl<T: Transport> Inner<T> {
         shared: &Arc<Shared<T>>,
         cx: &Context<'_>,
     ) -> Poll<Result<(), SendError>> {
-        match self.poll_flush(shared) {
+        match self.poll_flush() {
+            Poll::Ready(Ok(())) if self.lost => {
+                Poll::Ready(Err(SendError::Io(ErrorKind::BrokenPipe.into())))
+            }
             Poll::Ready(Ok(())) => Poll::Ready(Ok(())),
             Poll::Ready(Err(kind)) => Poll::Ready(Err(SendError::Io(kind.into()))),
             Poll::Pending => {
@@ -108,11 +125,10 @@ impl<T: Transport> Inner<T> {
     /// Events, writes, reads, until there is a message or everything would wait.
     pub(super) fn poll_message(
         &mut self,
-        shared: &Arc<Shared<T>>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Message, RecvError>>> {
         loop {
-            match self.poll_events(shared) {
+            match self.poll_events() {
                 Some(message) => return Poll::Ready(Some(Ok(message))),
                 None if self.has_ended() => {
                     return Poll::Ready(self.outcome.take().map(Err));
@@ -120,7 +136,7 @@ impl<T: Transport> Inner<T> {
                 None => {}
             }
             // All that was read is handled: now what that has produced is written at once.
-            if self.poll_flush(shared).is_ready() && self.connection.state() == State::Closed {
+            if self.poll_flush().is_ready() && self.connection.state() == State::Closed {
                 continue;
             }
             self.shut_down_when_done(cx);
@@ -134,22 +150,25 @@ impl<T: Transport> Inner<T> {
     }
 
     #[cfg(feature = "server")]
-    /// What a driver does for a handler that is busy elsewhere: write, read as far as the
-    /// first message, answer control frames, mind the time.
-    pub(super) fn poll_quietly(&mut self, shared: &Arc<Shared<T>>, cx: &mut Context<'_>) {
+    /// What a driver does for a handler that is busy elsewhere: write, answer control frames,
+    /// mind the time, and read as far as the first message that nobody has received yet.
+    #[cfg(feature = "server")]
+    pub(super) fn poll_quietly(&mut self, cx: &mut Context<'_>) {
+        if self.receiver_gone && self.senders == 0 {
+            // Nobody can use the connection; that it may be closing already is fine.
+            let _ = self.connection.close(CloseCode::GOING_AWAY, "");
+        }
         loop {
-            let _ = self.poll_flush(shared);
-            if self.poll_timer(cx) {
-                // The deadline may have ended the connection; `recv` will tell.
-                self.poll_unclaimed(shared);
-                continue;
-            }
-            if self.has_ended() || self.recv_polled || self.unclaimed.is_some() {
+            self.poll_unclaimed();
+            let drained = self.poll_flush().is_ready();
+            if self.has_ended() {
                 return;
             }
-            self.poll_unclaimed(shared);
-            if self.unclaimed.is_some() || self.has_ended() {
+            if (drained && self.connection.state() == State::Closed) || self.poll_timer(cx) {
                 continue;
+            }
+            if self.recv_waits || self.unclaimed.is_some() {
+                return;
             }
             self.shut_down_when_done(cx);
             if self.poll_read(cx).is_pending() {
@@ -158,11 +177,18 @@ impl<T: Transport> Inner<T> {
         }
     }
 
+    /// Takes the next message when there is none yet, and notices the end in any case.
     #[cfg(feature = "server")]
-    fn poll_unclaimed(&mut self, shared: &Arc<Shared<T>>) {
-        if self.unclaimed.is_none() {
-            self.unclaimed = self.poll_events(shared);
-            if let (Some(_), Some(receiver)) = (&self.unclaimed, self.receiver.take()) {
+    fn poll_unclaimed(&mut self) {
+        while self.unclaimed.is_none() || self.connection.state() == State::Closed {
+            let Some(message) = self.poll_events() else {
+                return;
+            };
+            if self.receiver_gone {
+                continue;
+            }
+            self.unclaimed = Some(message);
+            if let Some(receiver) = self.receiver.take() {
                 receiver.wake();
             }
         }
@@ -170,21 +196,22 @@ impl<T: Transport> Inner<T> {
 
     /// The next message that is already here. Control frames need nothing more.
     #[inline]
-    fn poll_events(&mut self, shared: &Arc<Shared<T>>) -> Option<Message> {
+    fn poll_events(&mut self) -> Option<Message> {
         while let Some(event) = self.connection.poll_event() {
             match event {
                 Event::Message(message) => {
                     self.reading = false;
                     return Some(message);
                 }
-                Event::Closed => self.end(shared),
+                Event::Closed => self.end(),
                 _ => {}
             }
         }
         None
     }
 
-    fn end(&mut self, shared: &Arc<Shared<T>>) {
+    fn end(&mut self) {
+        self.lost |= self.connection.buffered_amount() > 0;
         self.transport = None;
         self.timer = None;
         let io_error = self.io_error.take();
@@ -194,8 +221,7 @@ impl<T: Transport> Inner<T> {
         if let Some(receiver) = self.receiver.take() {
             receiver.wake();
         }
-        self.wake_writers_below = 0;
-        shared.wake_writers();
+        self.wake_writers();
     }
 
     /// Reads once, into the state machine.
@@ -221,7 +247,7 @@ impl<T: Transport> Inner<T> {
 
     /// Writes what waits. A transport that fails takes no more, but may still be read.
     #[inline]
-    fn poll_flush(&mut self, shared: &Arc<Shared<T>>) -> Poll<Result<(), std::io::ErrorKind>> {
+    fn poll_flush(&mut self) -> Poll<Result<(), ErrorKind>> {
         let Some(transport) = &mut self.transport else {
             return Poll::Ready(Ok(()));
         };
@@ -234,7 +260,7 @@ impl<T: Transport> Inner<T> {
                 io::poll_write(transport, &mut self.connection, cx)
             }
             None => {
-                let writers = Waker::from(Arc::clone(shared));
+                let writers = Waker::from(Arc::clone(self.writers.get_or_insert_default()));
                 let cx = &mut Context::from_waker(&writers);
                 io::poll_write(transport, &mut self.connection, cx)
             }
@@ -245,13 +271,13 @@ impl<T: Transport> Inner<T> {
             Poll::Ready(Err(error)) => {
                 let kind = error.kind();
                 self.io_error.get_or_insert(error);
+                self.lost = true;
                 self.connection.handle_write_end();
                 Poll::Ready(Err(kind))
             }
         };
         if self.connection.buffered_amount() < self.wake_writers_below {
-            self.wake_writers_below = 0;
-            shared.wake_writers();
+            self.wake_writers();
         }
         result
     }
@@ -259,8 +285,22 @@ impl<T: Transport> Inner<T> {
     /// Waits until fewer than `below` bytes wait, or the transport takes some.
     pub(super) fn wait_for_write(&mut self, shared: &Shared<T>, cx: &Context<'_>, below: usize) {
         self.wake_writers_below = self.wake_writers_below.max(below);
-        shared.add_writer(cx);
+        self.writers.get_or_insert_default().add(cx);
         self.wake_driver(shared);
+    }
+
+    /// `recv` waits, and something is left to write: whoever receives writes that too.
+    pub(super) fn wait_for_what_is_left(&mut self, shared: &Shared<T>, cx: &Context<'_>) {
+        if self.connection.buffered_amount() > 0 {
+            self.wait_for_write(shared, cx, 1);
+        }
+    }
+
+    fn wake_writers(&mut self) {
+        self.wake_writers_below = 0;
+        if let Some(writers) = &self.writers {
+            writers.wake_all();
+        }
     }
 
     /// After a failure, once the peer has been told why, the peer's end is waited for.
@@ -315,7 +355,7 @@ impl<T: Transport> Inner<T> {
         if self.driver.is_some() {
             self.wake_driver(shared);
         } else {
-            let _ = self.poll_flush(shared);
+            let _ = self.poll_flush();
         }
         if let Some(receiver) = self.receiver.take() {
             receiver.wake();
@@ -330,6 +370,42 @@ impl<T: Transport> Inner<T> {
         {
             driver.wake_by_ref();
         }
+    }
+}
+
+/// The tasks that wait for the transport to take bytes. An allocation of its own: a transport
+/// keeps the waker that is made of it, and must not keep the connection that it belongs to; and
+/// it may wake while it is being polled, under the connection's lock.
+#[derive(Default)]
+struct Writers(Mutex<Vec<Waker>>);
+
+impl Writers {
+    fn lock(&self) -> MutexGuard<'_, Vec<Waker>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn add(&self, cx: &Context<'_>) {
+        let mut writers = self.lock();
+        if !writers.iter().any(|writer| writer.will_wake(cx.waker())) {
+            writers.push(cx.waker().clone());
+        }
+    }
+
+    fn wake_all(&self) {
+        let writers = std::mem::take(&mut *self.lock());
+        for writer in writers {
+            writer.wake();
+        }
+    }
+}
+
+impl Wake for Writers {
+    fn wake(self: Arc<Self>) {
+        self.wake_all();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.wake_all();
     }
 }
 

@@ -27,8 +27,9 @@ use std::task::{Context, Poll};
 /// An open WebSocket connection, either end of it.
 ///
 /// Pings are answered, keepalive is sent and the closing handshake is done for the user.
-/// On a server these things happen whatever the handler waits for; a connection that one
-/// opened oneself does them whenever [`recv`](Self::recv) is being awaited, so await it.
+/// On a server these things happen whatever the handler waits for, as far as the first message
+/// that it has not received yet; a connection that one opened oneself does them whenever
+/// [`recv`](Self::recv) is being awaited, so await it.
 ///
 /// It is also a [`Stream`](futures_core::Stream) of received messages and a
 /// [`Sink`](futures_sink::Sink) of messages to send, and [`split`](Self::split) makes two
@@ -91,7 +92,8 @@ impl<T: Transport> WebSocket<T> {
     /// # Errors
     /// [`RecvError`] when the connection ended in any other way: the peer broke the protocol
     /// or a limit, or was silent for too long, or the transport failed. The peer has been
-    /// told, as far as it could be. It is given once; after it comes `Ok(None)`.
+    /// told, as far as it could be, and has had up to the close timeout to read it. It is given
+    /// once; after it comes `Ok(None)`.
     ///
     /// # Cancel safety
     /// Cancel-safe: nothing is lost when the future is dropped before it is ready.
@@ -235,6 +237,12 @@ impl<T: Transport> WebSocket<T> {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Message, RecvError>>> {
         self.shared.poll_recv(cx)
+    }
+}
+
+impl<T: Transport> Drop for WebSocket<T> {
+    fn drop(&mut self) {
+        self.shared.receiver_dropped();
     }
 }
 

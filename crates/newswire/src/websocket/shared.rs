@@ -12,7 +12,7 @@ use crate::transport::Transport;
 use newswire_proto::{CloseCode, CommandError, Connection, Message, Utf8Bytes};
 use std::cell::Cell;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll};
 
 thread_local! {
     /// The address of the connection in whose driver's turn this thread is, 0 in none.
@@ -21,16 +21,12 @@ thread_local! {
 
 pub(crate) struct Shared<T: Transport> {
     inner: Mutex<Inner<T>>,
-    /// Tasks that wait for the transport to take bytes. Apart from `inner`, because a
-    /// transport may wake them while it is being polled.
-    writers: Mutex<Vec<Waker>>,
 }
 
 impl<T: Transport> Shared<T> {
     pub(crate) fn new(connection: Connection, transport: T, max_buffered: usize) -> Arc<Self> {
         Arc::new(Self {
             inner: Mutex::new(Inner::new(connection, transport, max_buffered)),
-            writers: Mutex::default(),
         })
     }
 
@@ -47,20 +43,29 @@ impl<T: Transport> Shared<T> {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Message, RecvError>>> {
         let mut inner = self.lock();
-        inner.recv_polled = true;
         if let Some(message) = inner.unclaimed.take() {
+            // The driver stopped reading when it had this message.
+            inner.wake_driver(self);
             return Poll::Ready(Some(Ok(message)));
         }
-        let polled = inner.poll_message(self, cx);
+        let polled = inner.poll_message(cx);
+        if inner.driver.is_none() {
+            if polled.is_pending() {
+                set_waker(&mut inner.receiver, cx);
+                inner.wait_for_what_is_left(self, cx);
+            }
+            return polled;
+        }
         if polled.is_pending() {
             set_waker(&mut inner.receiver, cx);
-            // What was read may have queued a pong or begun the closing handshake.
-            if inner.driver.is_some() {
-                inner.wake_driver(self);
-            } else if inner.connection.buffered_amount() > 0 {
-                inner.wait_for_write(self, cx, 1);
-            }
+            inner.recv_waits = inner
+                .driver
+                .as_ref()
+                .is_some_and(|driver| driver.will_wake(cx.waker()));
         }
+        // What was read may have queued a pong or begun the closing handshake, and when this
+        // task does not go on reading, the driver does.
+        inner.wake_driver(self);
         polled
     }
 
@@ -155,8 +160,8 @@ impl<T: Transport> Shared<T> {
         let mut inner = self.lock();
         set_waker(&mut inner.driver, cx);
         let writers_waited = inner.wake_writers_below > 0;
-        inner.poll_quietly(self, cx);
-        inner.recv_polled = false;
+        inner.poll_quietly(cx);
+        inner.recv_waits = false;
         writers_waited && inner.wake_writers_below == 0
     }
 
@@ -167,7 +172,7 @@ impl<T: Transport> Shared<T> {
         inner.unclaimed = None;
         set_waker(&mut inner.driver, cx);
         loop {
-            match inner.poll_message(self, cx) {
+            match inner.poll_message(cx) {
                 Poll::Ready(Some(Ok(_))) => {}
                 Poll::Ready(_) => return Poll::Ready(()),
                 Poll::Pending if inner.poll_timer(cx) => {}
@@ -176,34 +181,22 @@ impl<T: Transport> Shared<T> {
         }
     }
 
-    fn lock_writers(&self) -> MutexGuard<'_, Vec<Waker>> {
-        self.writers.lock().unwrap_or_else(PoisonError::into_inner)
+    /// A [`Sender`](super::Sender) was made.
+    pub(super) fn sender_made(&self) {
+        self.lock().senders += 1;
     }
 
-    /// Remembers a task that waits for the transport to take bytes.
-    pub(super) fn add_writer(&self, cx: &Context<'_>) {
-        let mut writers = self.lock_writers();
-        if !writers.iter().any(|writer| writer.will_wake(cx.waker())) {
-            writers.push(cx.waker().clone());
-        }
+    /// A [`Sender`](super::Sender) was dropped.
+    pub(super) fn sender_dropped(&self) {
+        let mut inner = self.lock();
+        inner.senders -= 1;
+        inner.wake_driver(self);
     }
 
-    /// Wakes all tasks that wait for the transport to take bytes.
-    pub(super) fn wake_writers(&self) {
-        let writers = std::mem::take(&mut *self.lock_writers());
-        for writer in writers {
-            writer.wake();
-        }
-    }
-}
-
-/// The transport takes bytes again: everyone who waits for that looks.
-impl<T: Transport> Wake for Shared<T> {
-    fn wake(self: Arc<Self>) {
-        self.wake_writers();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        self.wake_writers();
+    /// Nobody will receive any more.
+    pub(super) fn receiver_dropped(&self) {
+        let mut inner = self.lock();
+        inner.receiver_gone = true;
+        inner.wake_driver(self);
     }
 }

@@ -32,6 +32,7 @@ pub struct Sender<T: Transport = Stream>(Arc<Shared<T>>);
 
 impl<T: Transport> Sender<T> {
     pub(super) fn new(shared: Arc<Shared<T>>) -> Self {
+        shared.sender_made();
         Self(shared)
     }
 
@@ -113,7 +114,13 @@ impl<T: Transport> Sender<T> {
 
 impl<T: Transport> Clone for Sender<T> {
     fn clone(&self) -> Self {
-        Self(Arc::clone(&self.0))
+        Self::new(Arc::clone(&self.0))
+    }
+}
+
+impl<T: Transport> Drop for Sender<T> {
+    fn drop(&mut self) {
+        self.0.sender_dropped();
     }
 }
 

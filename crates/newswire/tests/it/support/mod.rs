@@ -1,0 +1,68 @@
+//! What the tests share: a bound on every wait, a server to talk to, peers that put raw frames
+//! on the wire, and transports that do not make it easy. No test lives here.
+
+mod peer;
+mod server;
+mod transport;
+
+pub(crate) use peer::{Peer, REQUEST, answer, close_payload, frame};
+pub(crate) use server::{Served, assert_echoes, echo, exchange, serve, serve_echo};
+pub(crate) use transport::{Trickle, Watched};
+
+use newswire::{Config, Connector, Message, WebSocket};
+use std::future::{Future, poll_fn};
+use std::panic::Location;
+use std::pin::Pin;
+use std::task::Poll;
+use std::time::Duration;
+use tokio::io::{DuplexStream, duplex};
+
+/// What any wait may take on a machine that has much else to do.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What `future` gives. That it takes too long fails the test, at the caller's line.
+#[track_caller]
+pub(crate) fn within<F: Future>(future: F) -> impl Future<Output = F::Output> {
+    let caller = Location::caller();
+    async move {
+        match tokio::time::timeout(PATIENCE, future).await {
+            Ok(output) => output,
+            Err(_) => panic!("not done within {PATIENCE:?} at {caller}"),
+        }
+    }
+}
+
+/// Polls once; `None` when it would wait.
+pub(crate) async fn poll_once<F: Future>(mut future: Pin<&mut F>) -> Option<F::Output> {
+    poll_fn(|cx| match future.as_mut().poll(cx) {
+        Poll::Ready(output) => Poll::Ready(Some(output)),
+        Poll::Pending => Poll::Ready(None),
+    })
+    .await
+}
+
+/// A client and a server with a pipe between them that holds `room` bytes each way.
+pub(crate) async fn pair(
+    room: usize,
+    config: &Config,
+) -> (WebSocket<DuplexStream>, WebSocket<DuplexStream>) {
+    let (near, far) = duplex(room);
+    let connector = Connector::new().config(config.clone());
+    let (client, server) = within(async {
+        tokio::join!(
+            connector.connect_over("ws://localhost/", near),
+            newswire::accept(far, config),
+        )
+    })
+    .await;
+    (client.unwrap(), server.unwrap())
+}
+
+/// The next message, which there must be.
+#[track_caller]
+pub(crate) fn message<T: newswire::Transport>(
+    ws: &mut WebSocket<T>,
+) -> impl Future<Output = Message> + use<'_, T> {
+    let next = within(ws.recv());
+    async { next.await.unwrap().expect("a message") }
+}
