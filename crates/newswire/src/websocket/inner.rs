@@ -153,7 +153,16 @@ impl<T: Transport> Inner<T> {
     /// What a driver does for a handler that is busy elsewhere: write, answer control frames,
     /// mind the time, and read as far as the first message that nobody has received yet.
     #[cfg(feature = "server")]
+    #[inline]
     pub(super) fn poll_quietly(&mut self, cx: &mut Context<'_>) {
+        // The usual turn ends in `recv`, which has done all there was to do.
+        if !self.recv_waits || self.connection.wants_write() || self.poll_timer(cx) {
+            self.poll_everything(cx);
+        }
+    }
+
+    #[cfg(feature = "server")]
+    fn poll_everything(&mut self, cx: &mut Context<'_>) {
         if self.receiver_gone && self.senders == 0 {
             // Nobody can use the connection; that it may be closing already is fine.
             let _ = self.connection.close(CloseCode::GOING_AWAY, "");
