@@ -10,8 +10,9 @@ use axum::routing::{MethodRouter, get};
 /// Only this server's own files, and connections to any WebSocket: the console lets people
 /// choose where to connect.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
-                      connect-src 'self' ws: wss:; base-uri 'none'; form-action 'none'; \
-                      frame-ancestors 'none'";
+                      connect-src ws: wss:; base-uri 'none'; form-action 'none'; \
+                      frame-ancestors 'none'; require-trusted-types-for 'script'; \
+                      trusted-types 'none'";
 
 /// Path, type and content of a file of the page.
 macro_rules! page {

@@ -427,16 +427,13 @@ impl Connection {
     fn close_received(&mut self, payload: Bytes) {
         match CloseFrame::parse(payload) {
             Ok(frame) => {
-                // RFC 6455 §5.5.1: "When sending a Close frame in response, the endpoint
-                // typically echos the status code it received."
-                let reply = CloseFrame {
-                    code: frame.code,
-                    reason: Utf8Bytes::default(),
-                };
-                self.closing.received = Some(Box::new(frame));
                 if !self.closing.sent {
-                    self.begin_closing(Side::Remote, &reply);
+                    // RFC 6455 §5.5.1: "When sending a Close frame in response, the endpoint
+                    // typically echos the status code it received." The reason goes with it:
+                    // a browser shows its user the one that it received.
+                    self.begin_closing(Side::Remote, &frame);
                 }
+                self.closing.received = Some(Box::new(frame));
                 self.receiver.discard();
             }
             Err(error) => self.fail(error.into()),

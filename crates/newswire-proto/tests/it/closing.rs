@@ -6,9 +6,9 @@ use newswire_proto::{
 };
 
 #[test]
-fn a_close_is_answered_with_its_code_and_the_server_ends_first() {
+fn a_close_is_answered_with_its_code_and_reason_and_the_server_ends_first() {
     let outcome = Script::to(Role::Server).close(1000, "bye").play();
-    assert_eq!(outcome.sent_closes, [1000_u16.to_be_bytes()]);
+    assert_eq!(outcome.sent_closes, [close_payload(1000, "bye")]);
     assert_eq!(outcome.events, [Event::Closed]);
     assert_eq!(outcome.state, State::Closed);
     let frame = outcome.close_frame.unwrap();

@@ -49,7 +49,10 @@ fn turn(
     output: &mut Option<Box<Transmit>>,
     wire: &[u8],
 ) -> usize {
-    assert!(read_buffer.try_reclaim(60 * 1024), "no message points into it");
+    assert!(
+        read_buffer.try_reclaim(60 * 1024),
+        "no message points into it"
+    );
     read_buffer.extend_from_slice(wire);
     server.handle_data(read_buffer.split());
     assert!(server.lend_transmit(output.take().unwrap()).is_none());

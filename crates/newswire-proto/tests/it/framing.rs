@@ -174,7 +174,7 @@ fn every_frame_that_is_sent_is_masked_by_a_client_and_never_by_a_server() {
             end.send(message.clone()).unwrap();
         }
         end.ping(b"ping").unwrap();
-        deliver(&mut end, &frame(role.peer(), true, OpCode::Ping, b"answer me"));
+        deliver(&mut end, &frame(role.peer(), true, OpCode::Ping, b"?"));
         end.close(CloseCode::NORMAL, "bye").unwrap();
         let wire = written(&mut end);
 
