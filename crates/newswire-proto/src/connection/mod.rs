@@ -31,6 +31,10 @@ use std::time::Duration;
 /// derived from a strong source of entropy".
 pub type MaskingKeys = fn() -> [u8; 4];
 
+/// How many bytes of pongs may wait to be written. Then only the newest ping is remembered, so
+/// that a peer that pings and does not read cannot fill the memory.
+const MOST_PONGS: usize = 1024;
+
 /// What has happened on a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -76,7 +80,8 @@ pub struct Connection {
     transmit: Option<Box<Transmit>>,
     /// How often the output was taken back because all was written, wrapping.
     taken: u32,
-    /// The payload of the newest ping that is not yet answered.
+    /// The payload of the newest ping, when it could not be answered because too many answers
+    /// wait to be written.
     unanswered_ping: Option<Box<[u8]>>,
     closing: Closing,
     timers: Timers,
@@ -327,10 +332,7 @@ impl Connection {
             match self.receiver.next(self.role, limit) {
                 Ok(Some(Received::Message(message))) => return Some(Event::Message(message)),
                 Ok(Some(Received::Ping(payload))) => {
-                    if !self.closing.sent && !self.closing.write_end {
-                        // A copy: the answer may wait long, and the read buffer must not.
-                        self.unanswered_ping = Some(payload[..].into());
-                    }
+                    self.answer_ping(&payload);
                     return Some(Event::Ping(payload));
                 }
                 Ok(Some(Received::Pong(payload))) => return Some(Event::Pong(payload)),
@@ -346,9 +348,7 @@ impl Connection {
     /// partial write is there again at the next call.
     #[inline]
     pub fn poll_transmit(&mut self) -> Option<&mut Transmit> {
-        if self.unanswered_ping.is_some() {
-            self.queue_pong();
-        }
+        self.answer_remembered_ping();
         self.transmit.as_deref_mut().filter(|o| o.has_remaining())
     }
 
@@ -409,18 +409,29 @@ impl Connection {
         self.transmit.get_or_insert_default().frame(header, payload);
     }
 
+    /// Answers a ping, or remembers it while too many answers wait.
     #[cold]
-    fn queue_pong(&mut self) {
-        let output = self.transmit.get_or_insert_default();
-        if output.holds_pong() {
+    fn answer_ping(&mut self, payload: &[u8]) {
+        if self.closing.sent || self.closing.write_end {
             return;
         }
-        // RFC 6455 §5.5.3: "If an endpoint receives a Ping frame and has not yet sent Pong
-        // frame(s) in response to previous Ping frame(s), the endpoint MAY elect to send a
-        // Pong frame for only the most recently processed Ping frame."
+        let output = self.transmit.get_or_insert_default();
+        if output.pongs_len() < MOST_PONGS {
+            self.unanswered_ping = None;
+            output.pong(payload, self.masking_keys.map(|next_key| next_key()));
+        } else {
+            // RFC 6455 §5.5.3: "If an endpoint receives a Ping frame and has not yet sent Pong
+            // frame(s) in response to previous Ping frame(s), the endpoint MAY elect to send a
+            // Pong frame for only the most recently processed Ping frame."
+            self.unanswered_ping = Some(payload.into());
+        }
+    }
+
+    /// Answers the remembered ping if there is room now.
+    #[inline]
+    fn answer_remembered_ping(&mut self) {
         if let Some(payload) = self.unanswered_ping.take() {
-            let key = self.masking_keys.map(|next_key| next_key());
-            output.pong(&payload, key);
+            self.answer_ping(&payload);
         }
     }
 
@@ -441,7 +452,7 @@ impl Connection {
     }
 
     fn begin_closing(&mut self, side: Side, frame: &CloseFrame) {
-        self.queue_pong();
+        self.answer_remembered_ping();
         self.unanswered_ping = None;
         self.control(OpCode::Close, &frame.payload());
         self.closing.begun = true;

@@ -6,6 +6,7 @@ use crate::mask::Mask;
 use bytes::{Buf, Bytes};
 use std::collections::VecDeque;
 use std::io::IoSlice;
+use std::ops::Range;
 
 /// Payloads from this length on are kept by reference instead of being copied.
 ///
@@ -38,8 +39,8 @@ pub struct Transmit {
     /// The end, in copied bytes and in references, of what was queued when a write was last
     /// cut short: a frame's end, the first place where another frame may be put in between.
     begun: (usize, usize),
-    /// The end in `copied` of a pong that is not yet written, 0 when there is none.
-    pong_end: usize,
+    /// Where in `copied` the pongs stand of which not all is written, 0 to 0 when there are none.
+    pongs: Range<usize>,
 }
 
 /// Bytes that go out when `at` bytes of `copied` have.
@@ -70,24 +71,33 @@ impl Transmit {
         self.referenced.push_back(Referenced { at, bytes: payload });
     }
 
-    /// Whether a pong still waits here, so that another must not be added.
-    pub(super) fn holds_pong(&self) -> bool {
-        self.pong_end > 0
+    /// How many bytes of pongs wait.
+    pub(super) fn pongs_len(&self) -> usize {
+        self.pongs.end - self.pongs.start.max(self.position).min(self.pongs.end)
     }
 
-    /// Puts a pong before everything of which nothing is written yet.
+    /// Puts a pong before everything of which nothing is written yet, behind the pongs that
+    /// are already there.
     pub(super) fn pong(&mut self, payload: &[u8], masking_key: Option<[u8; 4]>) {
-        debug_assert!(!self.holds_pong());
         let header = FrameHeader::new(OpCode::Pong, payload.len() as u64, masking_key);
-        let (at, index) = self.begun;
         let end = self.copied.len();
         self.frame(header, payload);
         let len = self.copied.len() - end;
+        let (at, index) = if self.pongs.is_empty() {
+            self.pongs = self.begun.0..self.begun.0;
+            self.begun
+        } else {
+            let at = self.pongs.end;
+            (at, self.referenced.partition_point(|r| r.at < at))
+        };
         self.copied[at..].rotate_right(len);
         for referenced in self.referenced.range_mut(index..) {
             referenced.at += len;
         }
-        self.pong_end = at + len;
+        self.pongs.end += len;
+        if self.begun.0 > at {
+            self.begun.0 += len;
+        }
     }
 
     /// How many bytes were ever written, wrapping.
@@ -114,7 +124,7 @@ impl Transmit {
         self.referenced.clear();
         self.position = 0;
         self.begun = (0, 0);
-        self.pong_end = 0;
+        self.pongs = 0..0;
     }
 
     /// Gives back the memory of what is written, once it is worth moving the rest.
@@ -129,7 +139,8 @@ impl Transmit {
         }
         self.position = 0;
         self.begun.0 -= gone;
-        self.pong_end = self.pong_end.saturating_sub(gone);
+        self.pongs.start = self.pongs.start.saturating_sub(gone);
+        self.pongs.end = self.pongs.end.saturating_sub(gone);
     }
 }
 
@@ -195,8 +206,8 @@ impl Buf for Transmit {
                 }
             }
         }
-        if self.position >= self.pong_end {
-            self.pong_end = 0;
+        if self.position >= self.pongs.end {
+            self.pongs = 0..0;
         }
         if self.position >= self.begun.0 && self.begun.1 == 0 {
             self.begun = (self.copied.len(), self.referenced.len());

@@ -1,0 +1,199 @@
+//! The Markdown that people read: facts, verdict a cell, figures. Only text is made here; the arithmetic is `results`'s.
+
+use std::fmt::Write as _;
+
+use load::Measurement;
+
+use crate::results::{Results, Run, Spread, Verdict};
+
+/// One line while the matrix runs.
+pub(crate) fn progress(run: &Run) -> String {
+    let measurement = &run.measurement;
+    let per_cpu = measurement.per_cpu_second().map_or("-".into(), thousands);
+    format!(
+        "{:<14} {:<20} {per_cpu:>8} thousand a CPU second",
+        run.cell, run.server
+    )
+}
+
+/// The whole report.
+pub(crate) fn markdown(results: &Results) -> String {
+    let mut out = String::from("# Echo: messages per second of server CPU\n\n");
+    facts(&mut out, results);
+    out += "\n## Verdict\n\n";
+    for cell in &results.cells {
+        out += &verdict(results, cell);
+    }
+    let base = &results.base;
+    let _ = write!(
+        out,
+        "\n## Thousand messages per second of server CPU\n\nMedian over the rounds; in parentheses {base} divided by the \
+         server, round by round: median, least to greatest. Above 1, {base} does more with the same CPU.\n\n"
+    );
+    table(&mut out, results, per_cpu);
+    out += "\n## Thousand messages per second of wall time, and how busy the server's core was\n\n\
+            At depth 1 also the time from a write to its reply, in µs: median / 99th percentile.\n\n";
+    table(&mut out, results, wall);
+    out
+}
+
+fn facts(out: &mut String, results: &Results) {
+    let facts = &results.facts;
+    let flags = if facts.rustflags.is_empty() {
+        "no RUSTFLAGS"
+    } else {
+        &facts.rustflags
+    };
+    let _ = writeln!(
+        out,
+        "{}, commit {}. {}, {} cores, Linux {}, TCP {}, load average before {}. {}, {flags}. {} rounds, windows of {} s. \
+         Cells are SIZExCONNECTIONSxDEPTH (messages in flight on each connection).\n",
+        facts.date,
+        facts.commit,
+        facts.cpu,
+        facts.cores,
+        facts.kernel,
+        facts.congestion_control,
+        facts.load_average,
+        facts.rustc,
+        results.rounds,
+        results.window_s,
+    );
+    let versions: Vec<_> = facts
+        .versions
+        .iter()
+        .map(|(server, version)| format!("{server} = {version}"))
+        .collect();
+    let _ = writeln!(out, "Servers: {}.", versions.join(", "));
+}
+
+/// One line: is the base ahead of every other server in this cell, and who is closest.
+fn verdict(results: &Results, cell: &str) -> String {
+    let base = &results.base;
+    let rivals = results.rivals(cell);
+    let Some((closest, ratio)) = rivals.first() else {
+        return format!("- `{cell}`: nobody to compare {base} with\n");
+    };
+    let word = match rivals
+        .iter()
+        .map(|(_, ratio)| Verdict::of(*ratio))
+        .max_by_key(|verdict| *verdict as u8)
+    {
+        Some(Verdict::Ahead) => "ahead of every peer in every round",
+        Some(Verdict::AheadByMedian) => "ahead of every peer by the median, not in every round",
+        _ => "NOT ahead of every peer",
+    };
+    let behind: Vec<_> = rivals
+        .iter()
+        .filter(|(_, ratio)| Verdict::of(*ratio) == Verdict::Behind)
+        .map(|(name, _)| *name)
+        .collect();
+    let behind = if behind.is_empty() {
+        String::new()
+    } else {
+        format!("; behind or level with {}", behind.join(", "))
+    };
+    format!(
+        "- `{cell}`: {base} is **{word}** (closest {closest}: {}){behind}\n",
+        spread(*ratio)
+    )
+}
+
+fn table(out: &mut String, results: &Results, entry: fn(&Results, &str, &str) -> String) {
+    let _ = writeln!(out, "| | {} |", results.cells.join(" | "));
+    let _ = writeln!(out, "|---|{}", "---|".repeat(results.cells.len()));
+    for server in &results.servers {
+        let row: Vec<_> = results
+            .cells
+            .iter()
+            .map(|cell| entry(results, server, cell))
+            .collect();
+        let _ = writeln!(out, "| {server} | {} |", row.join(" | "));
+    }
+}
+
+fn per_cpu(results: &Results, server: &str, cell: &str) -> String {
+    let Some(figure) = results.spread(server, cell, Measurement::per_cpu_second) else {
+        return "-".into();
+    };
+    match results.ratio(server, cell) {
+        Some(ratio) if server != results.base => {
+            format!("{} ({})", thousands(figure.median), spread(ratio))
+        }
+        _ => format!("**{}**", thousands(figure.median)),
+    }
+}
+
+fn wall(results: &Results, server: &str, cell: &str) -> String {
+    let median = |figure| {
+        results
+            .spread(server, cell, figure)
+            .map(|spread| spread.median)
+    };
+    let Some(rate) = median(|run| Some(run.messages as f64 / run.wall_s)) else {
+        return "-".into();
+    };
+    let mut entry = thousands(rate);
+    if let Some(busy) = median(|run| Some(run.server_cpu_s? / run.wall_s)) {
+        let _ = write!(entry, ", {:.0} %", busy * 100.0);
+    }
+    if let Some((p50, p99)) = median(|run| run.p50_us).zip(median(|run| run.p99_us)) {
+        let _ = write!(entry, ", {p50:.0}/{p99:.0}");
+    }
+    entry
+}
+
+fn spread(spread: Spread) -> String {
+    format!("{:.2}, {:.2}–{:.2}", spread.median, spread.min, spread.max)
+}
+
+/// A rate in thousands with three figures.
+fn thousands(rate: f64) -> String {
+    let value = rate / 1e3;
+    match value {
+        100.0.. => format!("{value:.0}"),
+        10.0.. => format!("{value:.1}"),
+        _ => format!("{value:.2}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::results::tests::{results, run};
+
+    #[test]
+    fn the_report_says_who_is_ahead_and_of_whom_not() {
+        let report = markdown(&results(vec![
+            run("ours", 0, 120_000, 1.0),
+            run("a", 0, 100_000, 1.0),
+            run("b", 0, 150_000, 1.0),
+        ]));
+        assert!(report.contains("- `128x1x1`: ours is **NOT ahead of every peer** (closest b: 0.80, 0.80–0.80); behind or level with b"), "{report}");
+        assert!(report.contains("| a | 100 (1.20, 1.20–1.20) |"), "{report}");
+        assert!(report.contains("| ours | **120** |"), "{report}");
+    }
+
+    #[test]
+    fn being_ahead_of_all_takes_every_round() {
+        let both = |second| {
+            results(vec![
+                run("ours", 0, 120, 1.0),
+                run("a", 0, 100, 1.0),
+                run("ours", 1, second, 1.0),
+                run("a", 1, 100, 1.0),
+            ])
+        };
+        assert!(verdict(&both(110), "128x1x1").contains("in every round** (closest a"));
+        assert!(verdict(&both(99), "128x1x1").contains("by the median, not in every round"));
+        assert!(verdict(&both(10), "128x1x1").contains("NOT ahead"));
+    }
+
+    #[test]
+    fn rates_have_three_figures() {
+        assert_eq!(
+            [2_812_345.0, 98_765.0, 5_040.0].map(thousands),
+            ["2812", "98.8", "5.04"]
+        );
+    }
+}

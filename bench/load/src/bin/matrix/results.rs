@@ -1,0 +1,224 @@
+//! Every run of a matrix, and the arithmetic on them: medians, and ratios taken round by round. No text is made here.
+
+use load::Measurement;
+use serde::Serialize;
+
+use crate::facts::Facts;
+
+/// All that a matrix gave, as the JSON file has it.
+#[derive(Serialize)]
+pub(crate) struct Results {
+    pub(crate) facts: Facts,
+    pub(crate) base: String,
+    pub(crate) servers: Vec<String>,
+    pub(crate) cells: Vec<String>,
+    pub(crate) rounds: u32,
+    pub(crate) window_s: f64,
+    pub(crate) runs: Vec<Run>,
+}
+
+/// One server, one cell, one round.
+#[derive(Serialize)]
+pub(crate) struct Run {
+    pub(crate) server: String,
+    pub(crate) cell: String,
+    pub(crate) round: u32,
+    #[serde(flatten)]
+    pub(crate) measurement: Measurement,
+}
+
+/// A median, with the least and the greatest.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Spread {
+    pub(crate) median: f64,
+    pub(crate) min: f64,
+    pub(crate) max: f64,
+}
+
+impl Spread {
+    /// Of nothing there is none.
+    pub(crate) fn of(values: impl IntoIterator<Item = f64>) -> Option<Self> {
+        let mut values: Vec<f64> = values.into_iter().collect();
+        values.sort_by(f64::total_cmp);
+        let (min, max) = (*values.first()?, *values.last()?);
+        let middle = values.len() / 2;
+        let median = if values.len() % 2 == 1 {
+            values[middle]
+        } else {
+            f64::midpoint(values[middle - 1], values[middle])
+        };
+        Some(Self { median, min, max })
+    }
+}
+
+/// How the base did against one other server in one cell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Ahead in every round.
+    Ahead,
+    /// Ahead by the median, not in every round.
+    AheadByMedian,
+    /// Not ahead.
+    Behind,
+}
+
+impl Verdict {
+    pub(crate) fn of(ratio: Spread) -> Self {
+        if ratio.min > 1.0 {
+            Self::Ahead
+        } else if ratio.median > 1.0 {
+            Self::AheadByMedian
+        } else {
+            Self::Behind
+        }
+    }
+}
+
+impl Results {
+    /// One figure of a server's runs in a cell, over the rounds.
+    pub(crate) fn spread(
+        &self,
+        server: &str,
+        cell: &str,
+        figure: fn(&Measurement) -> Option<f64>,
+    ) -> Option<Spread> {
+        Spread::of(
+            self.of(server, cell)
+                .filter_map(|run| figure(&run.measurement)),
+        )
+    }
+
+    /// The base's messages per CPU second divided by the server's, each round by itself.
+    pub(crate) fn ratio(&self, server: &str, cell: &str) -> Option<Spread> {
+        Spread::of(self.of(&self.base, cell).flat_map(|base| {
+            self.of(server, cell)
+                .filter(|run| run.round == base.round)
+                .filter_map(|run| {
+                    Some(base.measurement.per_cpu_second()? / run.measurement.per_cpu_second()?)
+                })
+        }))
+    }
+
+    /// The others in a cell with their ratios, the closest (or furthest ahead) first.
+    pub(crate) fn rivals(&self, cell: &str) -> Vec<(&str, Spread)> {
+        let others = self.servers.iter().filter(|server| **server != self.base);
+        let mut rivals: Vec<_> = others
+            .filter_map(|server| Some((server.as_str(), self.ratio(server, cell)?)))
+            .collect();
+        rivals.sort_by(|(_, a), (_, b)| a.median.total_cmp(&b.median));
+        rivals
+    }
+
+    fn of(&self, server: &str, cell: &str) -> impl Iterator<Item = &Run> {
+        self.runs
+            .iter()
+            .filter(move |run| run.server == server && run.cell == cell)
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    pub(crate) fn run(server: &str, round: u32, messages: u64, cpu: f64) -> Run {
+        let measurement = Measurement {
+            messages,
+            total: messages,
+            compared: messages / 16,
+            wall_s: 1.0,
+            server_cpu_s: Some(cpu),
+            load_cpu_s: 1.0,
+            p50_us: None,
+            p99_us: None,
+        };
+        Run {
+            server: server.into(),
+            cell: "128x1x1".into(),
+            round,
+            measurement,
+        }
+    }
+
+    pub(crate) fn results(runs: Vec<Run>) -> Results {
+        Results {
+            facts: Facts::default(),
+            base: "ours".into(),
+            servers: ["ours", "a", "b"].map(String::from).into(),
+            cells: vec!["128x1x1".into()],
+            rounds: 3,
+            window_s: 1.0,
+            runs,
+        }
+    }
+
+    #[test]
+    fn the_median_of_an_even_number_is_the_mean_of_the_two_in_the_middle() {
+        assert_eq!(
+            Spread::of([4.0, 1.0, 3.0, 2.0]),
+            Some(Spread {
+                median: 2.5,
+                min: 1.0,
+                max: 4.0
+            })
+        );
+        assert_eq!(
+            Spread::of([2.0, 9.0, 1.0]),
+            Some(Spread {
+                median: 2.0,
+                min: 1.0,
+                max: 9.0
+            })
+        );
+        assert_eq!(Spread::of([]), None);
+    }
+
+    #[test]
+    fn ratios_pair_runs_of_the_same_round_and_rank_the_closest_first() {
+        let results = results(vec![
+            run("ours", 0, 100, 1.0),
+            run("a", 0, 100, 2.0),
+            run("b", 0, 200, 2.0),
+            run("ours", 1, 400, 2.0),
+            run("a", 1, 100, 1.0),
+            run("b", 1, 160, 1.0),
+        ]);
+        assert_eq!(
+            results.ratio("a", "128x1x1"),
+            Some(Spread {
+                median: 2.0,
+                min: 2.0,
+                max: 2.0
+            })
+        );
+        assert_eq!(
+            results.ratio("b", "128x1x1"),
+            Some(Spread {
+                median: 1.125,
+                min: 1.0,
+                max: 1.25
+            })
+        );
+        assert_eq!(
+            results
+                .rivals("128x1x1")
+                .iter()
+                .map(|(name, _)| *name)
+                .collect::<Vec<_>>(),
+            ["b", "a"]
+        );
+    }
+
+    #[test]
+    fn ahead_means_in_every_round() {
+        let verdict = |min, median| {
+            Verdict::of(Spread {
+                median,
+                min,
+                max: 2.0,
+            })
+        };
+        assert_eq!(verdict(1.01, 1.1), Verdict::Ahead);
+        assert_eq!(verdict(1.0, 1.1), Verdict::AheadByMedian);
+        assert_eq!(verdict(0.9, 1.0), Verdict::Behind);
+    }
+}

@@ -1,0 +1,18 @@
+//! `pinned CORE PROGRAM`: becomes PROGRAM on one core, killed when its starter dies. The other commands start servers so.
+
+use std::env;
+use std::path::Path;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let arguments: Vec<_> = env::args_os().skip(1).collect();
+    let core = arguments
+        .first()
+        .and_then(|core| core.to_str()?.parse().ok());
+    let (Some(core), [_, program]) = (core, arguments.as_slice()) else {
+        eprintln!("usage: pinned CORE PROGRAM");
+        return ExitCode::from(2);
+    };
+    eprintln!("pinned: {}", load::exec_pinned(core, Path::new(program)));
+    ExitCode::FAILURE
+}

@@ -1,0 +1,293 @@
+//! One connection under load: writes requests, checks replies. The bytes come from [`Traffic`]; the clock is the caller's.
+
+use std::io::{self, Read, Write};
+use std::time::Instant;
+
+use mio::net::TcpStream;
+
+use crate::Result;
+use crate::traffic::Traffic;
+
+/// Every reply's header is compared; of every so many replies the whole payload is too.
+const COMPARE_EVERY: u64 = 16;
+
+/// One connection and how far it has come.
+pub(crate) struct Connection<S = TcpStream> {
+    pub(crate) stream: S,
+    /// Number of the next message to send, which is how many are wholly sent.
+    sent: u64,
+    /// Bytes already sent of that next message.
+    sent_of_next: usize,
+    /// Number of the next reply, which is how many are wholly received.
+    received: u64,
+    /// Bytes already received of that next reply.
+    received_of_next: usize,
+    /// Messages to send as soon as the socket takes them.
+    owed: usize,
+    /// When the last message begun was begun; at depth 1 that is the one in flight.
+    written_at: Instant,
+}
+
+impl<S: Read + Write> Connection<S> {
+    /// A connection that owes its first `depth` messages. It begins at message `first`, so that not all send the same.
+    pub(crate) fn new(stream: S, first: u64, depth: usize) -> Self {
+        Self {
+            stream,
+            sent: first,
+            sent_of_next: 0,
+            received: first,
+            received_of_next: 0,
+            owed: depth,
+            written_at: Instant::now(),
+        }
+    }
+
+    /// Reads until the socket is drained and returns how many replies were completed and how many of these compared.
+    pub(crate) fn receive(&mut self, traffic: &Traffic, buffer: &mut [u8]) -> Result<Replies> {
+        let mut replies = Replies::default();
+        loop {
+            match self.stream.read(buffer) {
+                Ok(0) => {
+                    return Err(format!("the server closed before reply {}", self.received).into());
+                }
+                Ok(len) => {
+                    self.check(traffic, &buffer[..len], &mut replies)?;
+                    // A short read has emptied the socket: the next bytes come with a new event.
+                    if len < buffer.len() {
+                        return Ok(replies);
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(replies),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    fn check(&mut self, traffic: &Traffic, mut data: &[u8], replies: &mut Replies) -> Result<()> {
+        while !data.is_empty() {
+            if self.received == self.sent {
+                return Err(format!(
+                    "{} bytes after the last reply due ({})",
+                    data.len(),
+                    self.received
+                )
+                .into());
+            }
+            let reply = traffic.reply(self.received);
+            let compared = self.received.is_multiple_of(COMPARE_EVERY);
+            let checked = if compared {
+                reply.len()
+            } else {
+                traffic.reply_header_len()
+            };
+            let len = data.len().min(reply.len() - self.received_of_next);
+            let check = len.min(checked.saturating_sub(self.received_of_next));
+            let expected = &reply[self.received_of_next..][..check];
+            if data[..check] != *expected {
+                let at = expected
+                    .iter()
+                    .zip(data)
+                    .position(|(a, b)| a != b)
+                    .unwrap_or_default();
+                let (offset, header) = (self.received_of_next + at, traffic.reply_header_len());
+                return Err(format!(
+                    "reply {}: byte {offset} of the frame (its header has {header}) is {:#04x}, should be {:#04x}",
+                    self.received, data[at], expected[at],
+                )
+                .into());
+            }
+            data = &data[len..];
+            self.received_of_next += len;
+            if self.received_of_next == reply.len() {
+                self.received_of_next = 0;
+                self.received += 1;
+                replies.completed += 1;
+                replies.compared += u64::from(compared);
+            }
+        }
+        Ok(())
+    }
+
+    /// Owes `count` more messages.
+    pub(crate) fn owe(&mut self, count: usize) {
+        self.owed += count;
+    }
+
+    /// Owes nothing more than the rest of a message that is partly sent.
+    pub(crate) fn owe_no_more(&mut self) {
+        self.owed = usize::from(self.sent_of_next > 0);
+    }
+
+    /// Writes what is owed, in one write if the socket takes it.
+    pub(crate) fn send(&mut self, traffic: &Traffic) -> Result<()> {
+        while self.owed > 0 {
+            let bytes = &traffic.requests(self.sent, self.owed)[self.sent_of_next..];
+            if self.sent_of_next == 0 {
+                self.written_at = Instant::now();
+            }
+            match self.stream.write(bytes) {
+                Ok(len) => {
+                    let len = self.sent_of_next + len;
+                    let frames = len / traffic.request_len();
+                    self.sent += frames as u64;
+                    self.owed -= frames;
+                    self.sent_of_next = len % traffic.request_len();
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether nothing is in flight, in part or whole, in either direction.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.received == self.sent && self.owed == 0
+    }
+
+    pub(crate) fn written_at(&self) -> Instant {
+        self.written_at
+    }
+}
+
+/// What one read brought.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Replies {
+    pub(crate) completed: u64,
+    /// Replies of which every byte was compared.
+    pub(crate) compared: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A socket that gives `input` in pieces of `piece` bytes and takes any write up to `room` bytes at a time.
+    struct Pipe {
+        input: Vec<u8>,
+        piece: usize,
+        output: Vec<u8>,
+        room: usize,
+    }
+
+    impl Read for Pipe {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            if self.input.is_empty() {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            let len = self.piece.min(self.input.len()).min(buffer.len());
+            buffer[..len].copy_from_slice(&self.input[..len]);
+            self.input.drain(..len);
+            Ok(len)
+        }
+    }
+
+    impl Write for Pipe {
+        fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+            let len = self.room.min(data.len());
+            self.output.extend(&data[..len]);
+            Ok(len)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    const DEPTH: usize = 32;
+
+    /// A connection of 32 messages of 300 bytes, all sent, whose replies are as they should be.
+    fn sent(piece: usize) -> (Traffic, Connection<Pipe>) {
+        let traffic = Traffic::new(format!("300x1x{DEPTH}").parse().unwrap());
+        let input = (0..DEPTH as u64)
+            .flat_map(|number| traffic.reply(number).to_vec())
+            .collect();
+        let mut connection = Connection::new(
+            Pipe {
+                input,
+                piece,
+                output: Vec::new(),
+                room: 1000,
+            },
+            0,
+            DEPTH,
+        );
+        connection.send(&traffic).unwrap();
+        (traffic, connection)
+    }
+
+    fn receive_all(traffic: &Traffic, connection: &mut Connection<Pipe>) -> Result<Replies> {
+        let mut total = Replies::default();
+        while !connection.stream.input.is_empty() {
+            let replies = connection.receive(traffic, &mut [0; 4096])?;
+            total.completed += replies.completed;
+            total.compared += replies.compared;
+        }
+        Ok(total)
+    }
+
+    #[test]
+    fn short_writes_send_every_frame_once_and_in_order() {
+        let (traffic, connection) = sent(1);
+        assert_eq!(connection.stream.output, traffic.requests(0, DEPTH));
+        assert!(!connection.is_idle());
+    }
+
+    #[test]
+    fn replies_cut_anywhere_are_counted_and_every_16th_is_compared() {
+        for piece in [1, 3, 303, 304, 305, 4096] {
+            let (traffic, mut connection) = sent(piece);
+            let replies = receive_all(&traffic, &mut connection).unwrap();
+            assert_eq!(
+                replies,
+                Replies {
+                    completed: 32,
+                    compared: 2
+                }
+            );
+            assert!(connection.is_idle());
+        }
+    }
+
+    #[test]
+    fn a_wrong_header_wrong_length_or_wrong_payload_is_an_error() {
+        let frame = 304;
+        // The opcode of reply 3, the length of reply 5, a payload byte of reply 16.
+        for offset in [3 * frame, 5 * frame + 3, 16 * frame + 200] {
+            let (traffic, mut connection) = sent(4096);
+            connection.stream.input[offset] ^= 1;
+            let error = receive_all(&traffic, &mut connection)
+                .unwrap_err()
+                .to_string();
+            assert!(
+                error.starts_with(&format!(
+                    "reply {}: byte {} ",
+                    offset / frame,
+                    offset % frame
+                )),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_reply_too_many_or_too_early_is_an_error() {
+        let (traffic, mut connection) = sent(4096);
+        connection.stream.input.push(0x82);
+        receive_all(&traffic, &mut connection).unwrap_err();
+    }
+
+    #[test]
+    fn a_stopped_connection_still_finishes_the_frame_it_began() {
+        let (traffic, mut connection) = sent(4096);
+        connection.sent_of_next = 7;
+        connection.owe_no_more();
+        connection.send(&traffic).unwrap();
+        assert_eq!(connection.sent, DEPTH as u64 + 1);
+        connection.owe_no_more();
+        connection.send(&traffic).unwrap();
+        assert_eq!(connection.sent, DEPTH as u64 + 1);
+    }
+}

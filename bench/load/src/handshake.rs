@@ -1,0 +1,104 @@
+//! The client's opening handshake (RFC 6455 §4.1) in plain bytes, blocking, before any clock runs.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::Result;
+
+/// Time for one connection to be made and upgraded.
+const DEADLINE: Duration = Duration::from_secs(5);
+
+/// Connects and upgrades one connection, and makes it non-blocking with `TCP_NODELAY`.
+pub(crate) fn connect(address: SocketAddr, path: &str) -> Result<TcpStream> {
+    let mut stream = TcpStream::connect_timeout(&address, DEADLINE)?;
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(DEADLINE))?;
+    let key = STANDARD.encode(fastrand::u128(..).to_ne_bytes());
+    let request = format!(
+        "GET {path} HTTP/1.1\r\nHost: {address}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes())?;
+
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        // A byte at a time: what follows the head is not part of it, and nothing is being measured yet.
+        let mut byte = [0];
+        if stream.read(&mut byte)? == 0 || head.len() == 8192 {
+            return Err(format!(
+                "no end of the HTTP response in {:?}",
+                String::from_utf8_lossy(&head)
+            )
+            .into());
+        }
+        head.push(byte[0]);
+    }
+    check(&String::from_utf8_lossy(&head), &accept(&key))?;
+    stream.set_read_timeout(None)?;
+    stream.set_nonblocking(true)?;
+    Ok(stream)
+}
+
+fn accept(key: &str) -> String {
+    let digest = sha1_smol::Sha1::from(format!("{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11"));
+    STANDARD.encode(digest.digest().bytes())
+}
+
+fn check(head: &str, accept: &str) -> Result<()> {
+    let field = |name: &str| {
+        let mut lines = head.lines().filter_map(|line| line.split_once(':'));
+        lines
+            .find(|(field, _)| field.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.trim())
+    };
+    if !head.starts_with("HTTP/1.1 101 ") {
+        Err(format!(
+            "the upgrade was refused: {:?}",
+            head.lines().next().unwrap_or_default()
+        )
+        .into())
+    } else if field("Sec-WebSocket-Accept") != Some(accept) {
+        Err(format!(
+            "Sec-WebSocket-Accept should be {accept:?}, is {:?}",
+            field("Sec-WebSocket-Accept")
+        )
+        .into())
+    } else if let Some(extensions) = field("Sec-WebSocket-Extensions") {
+        Err(format!("the server chose {extensions:?}, and no extension was offered").into())
+    } else {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_example_key_of_the_rfc_gives_its_accept_value() {
+        assert_eq!(
+            accept("dGhlIHNhbXBsZSBub25jZQ=="),
+            "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+        );
+    }
+
+    #[test]
+    fn only_a_101_with_the_right_accept_value_and_no_extension_passes() {
+        let good = "HTTP/1.1 101 Switching Protocols\r\nsec-websocket-accept:  abc= \r\n\r\n";
+        check(good, "abc=").unwrap();
+        check(good, "abd=").unwrap_err();
+        check(&good.replace("101", "200"), "abc=").unwrap_err();
+        check(
+            &good.replace(
+                "\r\n\r\n",
+                "\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n",
+            ),
+            "abc=",
+        )
+        .unwrap_err();
+    }
+}

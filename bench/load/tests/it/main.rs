@@ -1,0 +1,136 @@
+//! The load generator against servers made here: an honest one is measured, and one that lies even once gives no figures.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "in a test a panic is how a failure is told"
+)]
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::thread;
+use std::time::Duration;
+
+use base64::Engine as _;
+use load::{Measurement, Plan, Result, drive};
+
+/// Does to the bytes of reply `number` of one connection what its test is about.
+type Mangle = fn(number: usize, reply: &mut Vec<u8>);
+
+/// An echo server of small messages on one thread a connection.
+fn serve(mangle: Mangle) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        while let Ok((stream, _)) = listener.accept() {
+            // An error here is the client leaving.
+            thread::spawn(move || echo(stream, mangle).ok());
+        }
+    });
+    address
+}
+
+fn echo(mut stream: TcpStream, mangle: Mangle) -> std::io::Result<()> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte)?;
+        head.push(byte[0]);
+    }
+    let head = String::from_utf8(head).unwrap();
+    let (_, key) = head.split_once("Sec-WebSocket-Key: ").unwrap();
+    let key = key.lines().next().unwrap();
+    let digest = sha1_smol::Sha1::from(format!("{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
+        .digest()
+        .bytes();
+    let accept = base64::engine::general_purpose::STANDARD.encode(digest);
+    write!(
+        stream,
+        "HTTP/1.1 101 Switching Protocols\r\nSec-WebSocket-Accept: {accept}\r\n\r\n"
+    )?;
+    for number in 0.. {
+        let mut header = [0; 6];
+        stream.read_exact(&mut header)?;
+        let mut payload = vec![0; usize::from(header[1] & 0x7f)];
+        stream.read_exact(&mut payload)?;
+        let mut reply = vec![header[0], header[1] & 0x7f];
+        reply.extend(
+            payload
+                .iter()
+                .zip(header[2..].iter().cycle())
+                .map(|(byte, key)| byte ^ key),
+        );
+        mangle(number, &mut reply);
+        stream.write_all(&reply)?;
+    }
+    Ok(())
+}
+
+fn load(cell: &str, mangle: Mangle) -> Result<Measurement> {
+    drive(&Plan {
+        address: serve(mangle),
+        path: "/echo".into(),
+        cell: cell.parse().unwrap(),
+        warm_up: Duration::from_millis(20),
+        window: Duration::from_millis(60),
+        server_pid: Some(std::process::id()),
+    })
+}
+
+#[test]
+fn an_honest_server_is_measured() {
+    let depth_1 = load("20x3x1", |_, _| ()).unwrap();
+    assert!(depth_1.messages > 0 && depth_1.messages <= depth_1.total && depth_1.compared > 0);
+    assert!(
+        depth_1.wall_s >= 0.06 && depth_1.p50_us <= depth_1.p99_us && depth_1.p50_us > Some(0.0)
+    );
+    let deep = load("100x2x8:utf8", |_, _| ()).unwrap();
+    assert!(deep.messages > 0 && deep.p50_us.is_none(), "{deep:?}");
+}
+
+#[test]
+fn one_wrong_byte_in_a_compared_reply_ends_the_run() {
+    let error = load("20x1x4", |number, reply| {
+        reply[21] ^= u8::from(number == 32)
+    })
+    .unwrap_err()
+    .to_string();
+    assert!(
+        error.starts_with("connection 0: reply 32: byte 21 "),
+        "{error}"
+    );
+}
+
+#[test]
+fn one_wrong_length_in_any_reply_ends_the_run() {
+    let error = load("20x1x4", |number, reply| reply[1] += u8::from(number == 5))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.starts_with("connection 0: reply 5: byte 1 "),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_reply_sent_twice_ends_the_run() {
+    let twice: Mangle = |number, reply| {
+        if number == 3 {
+            reply.extend_from_within(..);
+        }
+    };
+    // With one message in flight the second copy is a reply to nothing, or stands where the next should be.
+    load("20x1x1", twice).unwrap_err();
+}
+
+#[test]
+fn a_server_that_answers_no_more_ends_the_run_in_bounded_time() {
+    let error = load("20x1x1", |number, reply| {
+        reply.truncate(if number < 3 { 22 } else { 0 })
+    })
+    .unwrap_err()
+    .to_string();
+    assert!(
+        error.starts_with("no reply for 5s, after 3 replies"),
+        "{error}"
+    );
+}
