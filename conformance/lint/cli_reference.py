@@ -50,11 +50,11 @@ def commands(help_text):
 
 
 def exit_codes(help_text):
-    """[(code, meaning)] from the line at the help's end."""
-    line = re.search(r"^Exit codes: (.*)\.$", help_text, re.MULTILINE)
-    codes = re.findall(r"(\d+) ([^,]+)", line[1]) if line else []
+    """[(code, meaning)] from the sentence at the help's end."""
+    sentence = re.search(r"^Exit codes: ([^.]*)\.", help_text, re.MULTILINE)
+    codes = re.findall(r"(\d+) ([^,]+)", sentence[1].replace("\n", " ")) if sentence else []
     if not codes:
-        sys.exit("`newswire --help` has no line `Exit codes: 0 success, 1 …`")
+        sys.exit("`newswire --help` has no sentence `Exit codes: 0 success, 1 …`")
     return codes
 
 
@@ -83,7 +83,7 @@ def main():
     if sys.argv[1:] == ["--write"]:
         REFERENCE.write_text(expected)
     found = REFERENCE.read_text() if REFERENCE.exists() else ""
-    problems = differences(found, expected)
+    problems = differences(found, expected)[:40]
     if problems:
         problems.append(f"{where} is not what the help says: python3 conformance/lint/cli_reference.py --write")
     report(problems, f"{where} is what the help says")

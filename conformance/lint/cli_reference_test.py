@@ -18,7 +18,8 @@ Commands:
 Options:
   -h, --help  Print help
 
-Exit codes: 0 success, 2 wrong arguments, 3 cannot listen."""
+Exit codes: 0 success, 2 wrong
+arguments, 3 cannot listen."""
 
 
 def help_of(command):

@@ -1,5 +1,6 @@
 //! The command line: commands, flags, their help. What they do is in each command's folder.
 
+use crate::bench::BenchOptions;
 use crate::exit_code::ExitCode;
 use crate::output;
 use bytesize::ByteSize;
@@ -11,7 +12,7 @@ use clap::{Args, Parser, Subcommand};
 #[command(
     name = "newswire",
     version,
-    after_help = "Exit codes: 0 success, 1 failure, 2 wrong arguments, 3 cannot listen."
+    after_help = "Exit codes: 0 success, 1 failure, 2 wrong arguments, 3 cannot listen, 4 a threshold was missed."
 )]
 struct Cli {
     #[command(subcommand)]
@@ -22,6 +23,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Serve(ServeOptions),
+    Bench(Box<BenchOptions>),
 }
 
 /// Serve an echo WebSocket, and a page to try it with

@@ -12,6 +12,8 @@ pub(crate) enum ExitCode {
     Usage = 2,
     /// The server cannot listen: the port is taken, or not allowed, or the address is wrong.
     CannotListen = 3,
+    /// The results are not what the flags ask for.
+    Missed = 4,
 }
 
 impl From<ExitCode> for std::process::ExitCode {

@@ -2,6 +2,7 @@
 //! code. No logic lives here.
 
 mod args;
+mod bench;
 mod exit_code;
 mod output;
 mod serve;
@@ -11,6 +12,7 @@ use args::Command;
 fn main() -> std::process::ExitCode {
     let code = match args::parse() {
         Ok(Command::Serve(options)) => serve::run(&options),
+        Ok(Command::Bench(options)) => bench::run(&options),
         Err(code) => code,
     };
     code.into()

@@ -56,8 +56,14 @@ impl Assembler {
         Ok(())
     }
 
-    /// Takes the next unmasked piece of the payload; `rest` bytes of its frame are to come.
-    pub(crate) fn push(&mut self, piece: &[u8], rest: u64) -> Result<(), ProtocolError> {
+    /// Takes the next unmasked piece of the payload. `rest` bytes of its frame are to come, and
+    /// after them, unless it is the last frame, others.
+    pub(crate) fn push(
+        &mut self,
+        piece: &[u8],
+        rest: u64,
+        last: bool,
+    ) -> Result<(), ProtocolError> {
         if self.kind == Some(Kind::Text) {
             self.utf8
                 .feed(piece)
@@ -65,9 +71,10 @@ impl Assembler {
         }
         if self.payload.capacity() - self.payload.len() < piece.len() {
             // Room grows with what has arrived, never with what was declared: at most as
-            // much again as there is, and no more than the frame still needs.
+            // much again as there is, and no more than the last frame still needs.
             let have = (self.payload.len() + piece.len()) as u64;
-            let ahead = rest.min(have.max(LEAST_GROWTH));
+            let more = have.max(LEAST_GROWTH);
+            let ahead = if last { rest.min(more) } else { more };
             self.payload.reserve_exact(piece.len() + ahead as usize);
         }
         self.payload.extend_from_slice(piece);

@@ -179,6 +179,11 @@ impl FrameHeader {
     /// `payload_len` must be below 2^63, as every length of something in memory is.
     #[inline]
     pub fn write(&self, out: &mut Vec<u8>) {
+        if self.masking_key.is_none() && self.payload_len < 126 {
+            // The usual header of a server, without the detour.
+            let first = u8::from(self.fin) << 7 | self.reserved << 4 | self.opcode as u8;
+            return out.extend_from_slice(&[first, self.payload_len as u8]);
+        }
         let mut bytes = [0; MAX_HEADER_LEN];
         let len = self.encode(&mut bytes);
         out.extend_from_slice(&bytes[..len]);

@@ -6,7 +6,7 @@
 mod x86;
 
 /// From this many bytes on, asking which instructions the processor has pays for itself.
-const WIDE_FROM: usize = 128;
+const WIDE_FROM: usize = 256;
 
 /// A masking key and how far its four bytes have been turned, so that a payload may be
 /// masked or unmasked in pieces as it arrives.

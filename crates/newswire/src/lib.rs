@@ -61,7 +61,7 @@ pub use error::{AcceptError, CloseError, ConnectError, Error, RecvError, Result,
 pub use newswire_proto as proto;
 pub use newswire_proto::{CloseCode, CloseFrame, CommandError, Message, Side, State, Utf8Bytes};
 #[cfg(feature = "server")]
-pub use server::{Handler, HandlerResult, Route, Server, Shutdown, accept};
+pub use server::{Handler, HandlerResult, Handling, Route, Server, Shutdown, accept};
 pub use transport::{Stream, Transport};
 pub use websocket::{Receiver, RecvFuture, SendFuture, Sender, WebSocket};
 

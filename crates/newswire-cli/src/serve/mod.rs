@@ -6,12 +6,13 @@ use crate::args::ServeOptions;
 use crate::exit_code::ExitCode;
 use crate::output;
 use newswire::{Config, Route, Server, Shutdown, WebSocket};
-use std::io;
+use std::io::{self, IsTerminal};
 use tokio::runtime::{Builder, LocalOptions};
+use tracing_appender::non_blocking::WorkerGuard;
 
 /// Serves until a signal comes.
 pub(crate) fn run(options: &ServeOptions) -> ExitCode {
-    log_to_stderr(options.verbose);
+    let _log = log_to_stderr(options.verbose);
     let runtime = match Builder::new_current_thread()
         .enable_all()
         .build_local(LocalOptions::default())
@@ -54,6 +55,7 @@ async fn serve(options: &ServeOptions) -> ExitCode {
     let Shutdown { open, cut, .. } = server.serve_until(signal).await;
     output::line(match (open, cut) {
         (0, _) => "stopped".to_owned(),
+        (1, 0) => "stopped, 1 connection closed".to_owned(),
         (open, 0) => format!("stopped, {open} connections closed"),
         (open, cut) => format!("stopped, {open} connections closed, {cut} of them cut"),
     });
@@ -111,17 +113,23 @@ fn termination() -> io::Result<impl Future<Output = ()>> {
     })
 }
 
-fn log_to_stderr(verbose: bool) {
-    use std::io::IsTerminal;
+/// Log lines go through a queue that drops what standard error does not take in time, so that
+/// a reader who has stopped cannot stop the server. What is queued is written when the guard is
+/// dropped.
+fn log_to_stderr(verbose: bool) -> WorkerGuard {
     let level = if verbose {
         tracing::Level::DEBUG
     } else {
         tracing::Level::WARN
     };
+    let (writer, guard) = tracing_appender::non_blocking(io::stderr());
     tracing_subscriber::fmt()
         .with_max_level(level)
         .with_target(false)
         .with_ansi(io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
-        .with_writer(io::stderr)
+        .with_writer(writer)
+        // That nobody reads the log is no reason to fail.
+        .log_internal_errors(false)
         .init();
+    guard
 }

@@ -1,1 +1,18 @@
-//! The command, run as a process.
+//! The command's tests, one binary: the real `newswire`, run as a process. Each file is a promise
+//! to those who run it; `support` starts it and speaks HTTP to it.
+#![allow(
+    clippy::unwrap_used,
+    unreachable_pub,
+    reason = "a test that fails may panic, and its helpers are nobody's interface"
+)]
+
+mod arguments;
+mod bench;
+mod bench_failures;
+mod bench_server;
+mod echo;
+mod log;
+mod page;
+#[cfg(unix)]
+mod signals;
+mod support;

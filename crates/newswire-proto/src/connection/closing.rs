@@ -65,8 +65,8 @@ impl Closing {
         if !self.begun {
             return false;
         }
-        // RFC 6455 §1.4: "Upon receiving such a control frame" an end that has answered it
-        // "discards any further data received".
+        // RFC 6455 §1.4: "after receiving a control frame indicating the connection should be
+        // closed, a peer discards any further data received."
         self.failure.is_some() || self.received.is_some() || self.cut
     }
 
@@ -87,8 +87,8 @@ impl Closing {
         if self.eof {
             return true;
         }
-        // RFC 6455 §7.1.1: "In most normal cases, the TCP connection is closed by the server
-        // first, so that it holds the TIME_WAIT state and not the client". A failed
+        // RFC 6455 §7.1.1: "The underlying TCP connection, in most normal cases, SHOULD be closed
+        // first by the server, so that it holds the TIME_WAIT state and not the client". A failed
         // connection waits for the peer's end, so that unread bytes do not reset it before
         // the peer has read why.
         self.failure.is_none() && self.sent && self.received.is_some() && role == Role::Server

@@ -359,6 +359,13 @@ impl Connection {
         self.unanswered_ping.is_some() || !self.is_drained()
     }
 
+    /// Whether [`poll_timeout`](Self::poll_timeout) has a time to give.
+    #[must_use]
+    #[inline]
+    pub fn wants_timeout(&self) -> bool {
+        self.timers.is_due()
+    }
+
     /// A time to wait from now on, given once whenever the wait is to be started anew; it
     /// replaces the one before. When it has passed, call
     /// [`handle_timeout`](Self::handle_timeout).
@@ -412,7 +419,9 @@ impl Connection {
     /// Answers a ping, or remembers it while too many answers wait.
     #[cold]
     fn answer_ping(&mut self, payload: &[u8]) {
-        if self.closing.sent || self.closing.write_end {
+        // RFC 6455 §5.5.2: "Upon receipt of a Ping frame, an endpoint MUST send a Pong frame in
+        // response, unless it already received a Close frame." Our own Close changes nothing.
+        if self.closing.received.is_some() || self.closing.write_end {
             return;
         }
         let output = self.transmit.get_or_insert_default();

@@ -52,6 +52,7 @@ impl Receiver {
         }
     }
 
+    #[inline]
     pub(super) fn push(&mut self, data: BytesMut) {
         if self.input.is_empty() {
             self.input = data;
@@ -60,6 +61,7 @@ impl Receiver {
         }
     }
 
+    #[inline]
     pub(super) fn has_input(&self) -> bool {
         !self.input.is_empty()
     }
@@ -183,7 +185,7 @@ impl Receiver {
         if frame.opcode.is_control() {
             self.control.extend_from_slice(piece);
         } else {
-            self.assembler.push(piece, frame.rest)?;
+            self.assembler.push(piece, frame.rest, frame.fin)?;
         }
         self.input.advance(len);
         if frame.rest > 0 {

@@ -61,6 +61,11 @@ impl Timers {
     }
 
     #[inline]
+    pub(super) fn is_due(&self) -> bool {
+        self.start.is_some()
+    }
+
+    #[inline]
     pub(super) fn take(&mut self) -> Option<Duration> {
         self.start.take()
     }
@@ -87,8 +92,16 @@ impl Timers {
         let least = if seen.inside_frame { LEAST_PROGRESS } else { 1 };
         let silent = seen.reading && self.received < least;
         let stalled = seen.unwritten && self.written == seen.written;
-        self.silent_checks = if silent { self.silent_checks + 1 } else { 0 };
-        self.stalled_checks = if stalled { self.stalled_checks + 1 } else { 0 };
+        self.silent_checks = if silent {
+            self.silent_checks.saturating_add(1)
+        } else {
+            0
+        };
+        self.stalled_checks = if stalled {
+            self.stalled_checks.saturating_add(1)
+        } else {
+            0
+        };
         self.received = 0;
         self.written = seen.written;
         if self.stalled_checks >= 2 {

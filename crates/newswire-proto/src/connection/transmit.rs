@@ -52,6 +52,7 @@ struct Referenced {
 
 impl Transmit {
     /// Queues a frame, copying its payload, and masking the copy when the header says so.
+    #[inline]
     pub(super) fn frame(&mut self, header: FrameHeader, payload: &[u8]) {
         let before = self.copied.len();
         header.write(&mut self.copied);
@@ -119,9 +120,12 @@ impl Transmit {
         }
     }
 
+    #[inline]
     fn reset(&mut self) {
         self.copied.clear();
-        self.referenced.clear();
+        if !self.referenced.is_empty() {
+            self.referenced.clear();
+        }
         self.position = 0;
         self.begun = (0, 0);
         self.pongs = 0..0;

@@ -145,7 +145,8 @@ impl ClientHandshake {
         // "If the response includes a |Sec-WebSocket-Extensions| header field and this header
         // field indicates the use of an extension that was not present in the client's
         // handshake …": none was.
-        if !elements(headers, SEC_WEBSOCKET_EXTENSIONS).is_empty() {
+        // An empty value is no legal one (§9.1) and fails as well.
+        if headers.contains_key(SEC_WEBSOCKET_EXTENSIONS) {
             return Err(ResponseError::Extension(found(
                 headers,
                 SEC_WEBSOCKET_EXTENSIONS,

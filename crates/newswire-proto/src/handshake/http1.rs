@@ -297,7 +297,8 @@ fn parse_target(method: &Method, target: &[u8]) -> Option<Uri> {
         (*method == Method::OPTIONS).then(|| Uri::from_static("*"))
     } else {
         let uri: Uri = target.parse().ok()?;
-        uri.scheme()?;
+        let schemes = ["http", "https", "ws", "wss"];
+        schemes.contains(&uri.scheme_str()?).then_some(())?;
         let (host, _) = split_authority(uri.authority()?.as_str())?;
         (!host.is_empty()).then_some(uri)
     }

@@ -5,13 +5,14 @@ use core::fmt;
 
 use http::header::{
     ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue,
-    SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION,
-    TRANSFER_ENCODING, UPGRADE,
+    SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
+    SEC_WEBSOCKET_VERSION, TRANSFER_ENCODING, UPGRADE,
 };
 use http::{Method, Request, Response, StatusCode, Version};
 
 use super::headers::{
-    Repeated, add_extra, ascii_value, is_token, list, list_contains, shown, single,
+    Repeated, add_extra, ascii_value, is_extension_list, is_token, list, list_contains, shown,
+    single,
 };
 use super::http1::{Head, HeadError, write_response};
 use super::key::{accept_key, is_valid_key};
@@ -105,6 +106,15 @@ impl Upgrade {
         }
         check_version(headers)?;
         let accept = accept_key(check_key(headers)?);
+        // RFC 6455 §9.1: "If a value is received by either the client or the server during
+        // negotiation that does not conform to the ABNF below, the recipient of such malformed data
+        // MUST immediately _Fail the WebSocket Connection_."
+        let mut extensions = headers.get_all(SEC_WEBSOCKET_EXTENSIONS).into_iter();
+        if !extensions.all(|value| is_extension_list(value.as_bytes())) {
+            return Err(Rejection::bad_request(
+                "Sec-WebSocket-Extensions must be names with parameters: name; parameter=value",
+            ));
+        }
         let empty = list(headers, CONTENT_LENGTH).all(|length| length == b"0");
         if !empty || headers.contains_key(TRANSFER_ENCODING) {
             return Err(Rejection::bad_request(

@@ -59,6 +59,11 @@ impl WebSocketUri {
             return Err(UriError::EmptyHost);
         }
         let slash = if target.starts_with('/') { "" } else { "/" };
+        // RFC 6455 §3: the resource name has a "?" "if the query component is non-empty".
+        let target = target
+            .strip_suffix('?')
+            .filter(|path| !path.contains('?'))
+            .unwrap_or(target);
         let target = Some(format!("{slash}{target}"))
             .filter(|target| is_target_text(target))
             .and_then(|target| PathAndQuery::try_from(target).ok())

@@ -128,3 +128,18 @@ fn a_begun_message_holds_at_most_twice_what_has_arrived() {
     let held = LIVE.with(Cell::get) - before;
     assert!((9_900..21_000).contains(&held), "{held}");
 }
+
+#[test]
+fn many_small_fragments_do_not_allocate_for_each() {
+    let mut server = connection(Role::Server, Config::new());
+    let first = frame(Role::Client, false, OpCode::Binary, b"0123456789");
+    let next = frame(Role::Client, false, OpCode::Continuation, b"0123456789").repeat(10_000);
+    server.handle_data(BytesMut::from(&first[..]));
+    assert_eq!(server.poll_event(), None);
+    let wire = BytesMut::from(&next[..]);
+    let allocations = allocations_in(|| {
+        server.handle_data(wire);
+        assert_eq!(server.poll_event(), None);
+    });
+    assert!(allocations < 20, "{allocations}");
+}

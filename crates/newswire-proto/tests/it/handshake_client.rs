@@ -128,7 +128,6 @@ const TAKEN: &[(&str, &str, Option<&str>)] = &[
     ("Connection: Upgrade", "Connection: keep-alive, upgrade", None),
     ("Connection: Upgrade", "Connection: keep-alive\r\nConnection: Upgrade", None),
     ("xOo=", "xOo= \t", None),
-    ("\r\n\r\n", "\r\nSec-WebSocket-Extensions:\r\n\r\n", None),
     ("\r\n\r\n", "\r\nContent-Length: 0\r\n\r\n", None),
     ("\r\n\r\n", "\r\nSec-WebSocket-Protocol: b\r\n\r\n", Some("b")),
 ];
@@ -162,6 +161,7 @@ const FAILING: &[(&str, &str, &str)] = &[
     ("s3pP", "S3pP", "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=, found \"S3pPLMBiTxaQ9kYGzzhZRbK+xOo=\""),
     ("xOo=", "xOo=, a", "found \"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=, a\""),
     ("\r\n\r\n", "\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n", "xOo=, s3pP"),
+    ("\r\n\r\n", "\r\nSec-WebSocket-Extensions:\r\n\r\n", "not offered: \"\""),
     ("\r\n\r\n", "\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n", "not offered: \"permessage-deflate\""),
     ("\r\n\r\n", "\r\nSec-WebSocket-Protocol: c\r\n\r\n", "expected one subprotocol of a, b, the server chose \"c\""),
     ("\r\n\r\n", "\r\nSec-WebSocket-Protocol: A\r\n\r\n", "the server chose \"A\""),

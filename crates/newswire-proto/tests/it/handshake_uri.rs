@@ -10,7 +10,7 @@ const LEGAL: &[(&str, bool, &str, u16, &str, &str)] = &[
     ("WSS://EXAMPLE.com:443/A", true, "example.com", 443, "example.com", "/A"),
     ("ws://example.com:443", false, "example.com", 443, "example.com:443", "/"),
     ("wss://example.com:80?a=/b?c", true, "example.com", 80, "example.com:80", "/?a=/b?c"),
-    ("ws://example.com:/a//b%20c?", false, "example.com", 80, "example.com", "/a//b%20c?"),
+    ("ws://example.com:/a//b%20c?", false, "example.com", 80, "example.com", "/a//b%20c"),
     ("ws://[::1]:9998/", false, "::1", 9998, "[::1]:9998", "/"),
     ("wss://[2001:DB8::1]", true, "2001:db8::1", 443, "[2001:db8::1]", "/"),
     ("ws://127.0.0.1:0", false, "127.0.0.1", 0, "127.0.0.1:0", "/"),
@@ -71,5 +71,17 @@ fn uris_that_cannot_be_connected_to_say_why() {
         let got = WebSocketUri::parse(text).expect_err(text);
         assert!(got.to_string().contains(reason), "{text:?}: {got}");
         assert!(!got.to_string().contains('\n'), "{text:?}: {got}");
+    }
+}
+
+#[test]
+fn an_empty_query_leaves_no_question_mark() {
+    for (uri, target) in [
+        ("ws://host/chat?", "/chat"),
+        ("ws://host?", "/"),
+        ("ws://host/chat?a?", "/chat?a?"),
+    ] {
+        let uri = newswire_proto::handshake::WebSocketUri::parse(uri).unwrap();
+        assert_eq!(uri.target(), target);
     }
 }

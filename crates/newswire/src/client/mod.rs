@@ -4,8 +4,8 @@ use crate::config::Config;
 use crate::error::ConnectError;
 use crate::transport::{self, Stream, Transport};
 use crate::websocket::WebSocket;
-use bytes::BytesMut;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use bytes::{Buf, BytesMut};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use newswire_proto::Connection;
 use newswire_proto::handshake::{ClientHandshake, HeadReader, WebSocketUri};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -145,12 +145,17 @@ impl Connector {
         let mut reader = HeadReader::new(self.config.head);
         let mut buffer = BytesMut::with_capacity(1024);
         let head = loop {
-            let read = transport.read_buf(&mut buffer).await;
-            if read.map_err(ConnectError::Io)? == 0 {
-                return Err(ConnectError::Ended);
-            }
-            if let Some(head) = reader.read_response(&buffer).map_err(ConnectError::Head)? {
-                break head;
+            match reader.read_response(&buffer).map_err(ConnectError::Head)? {
+                // RFC 9110 §15.2: "A client MUST be able to parse one or more 1xx responses
+                // received prior to a final response".
+                Some(head) if is_interim(head.message.status()) => buffer.advance(head.len),
+                Some(head) => break head,
+                None => {
+                    let read = transport.read_buf(&mut buffer).await;
+                    if read.map_err(ConnectError::Io)? == 0 {
+                        return Err(ConnectError::Ended);
+                    }
+                }
             }
         };
         let negotiated = handshake.verify(&head).map_err(ConnectError::Response)?;
@@ -165,4 +170,9 @@ impl Connector {
             &self.config,
         ))
     }
+}
+
+/// Whether another response follows (100, 103 and their like).
+fn is_interim(status: StatusCode) -> bool {
+    status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS
 }

@@ -1,7 +1,7 @@
 //! What runs on a connection: handlers, and the routes that lead to them.
 
-use crate::error::Error;
 use crate::websocket::WebSocket;
+use crate::websocket::driver::{HandlerResult, Handling};
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -11,7 +11,7 @@ use std::sync::Arc;
 /// nothing or a `Result<(), E>`.
 pub trait Handler: Send + Sync + 'static {
     /// Handles one connection, which is closed when the future is ready.
-    fn call(&self, ws: WebSocket) -> Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
+    fn call(&self, ws: WebSocket) -> Pin<Box<dyn Handling>>;
 }
 
 impl<F, R> Handler for F
@@ -19,30 +19,8 @@ where
     F: Fn(WebSocket) -> R + Send + Sync + 'static,
     R: Future<Output: HandlerResult> + Send + 'static,
 {
-    fn call(&self, ws: WebSocket) -> Pin<Box<dyn Future<Output = Result<(), Error>> + Send>> {
-        let handling = self(ws);
-        Box::pin(async move { handling.await.into_result() })
-    }
-}
-
-/// What a handler may return.
-pub trait HandlerResult {
-    /// The result that decides between close codes 1000 and 1011.
-    ///
-    /// # Errors
-    /// The handler's own.
-    fn into_result(self) -> Result<(), Error>;
-}
-
-impl HandlerResult for () {
-    fn into_result(self) -> Result<(), Error> {
-        Ok(())
-    }
-}
-
-impl<E: Into<Error>> HandlerResult for Result<(), E> {
-    fn into_result(self) -> Result<(), Error> {
-        self.map_err(Into::into)
+    fn call(&self, ws: WebSocket) -> Pin<Box<dyn Handling>> {
+        Box::pin(self(ws))
     }
 }
 

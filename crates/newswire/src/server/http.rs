@@ -104,8 +104,8 @@ pub(super) async fn open(
                     registered.opened(&shared);
                     let call = AssertUnwindSafe(|| route.handler.call(ws));
                     // A panic before there is a future is the handler's as one in it would be.
-                    let handling = catch_unwind(call)
-                        .unwrap_or_else(|panic| Box::pin(async { resume_unwind(panic) }));
+                    let handling =
+                        catch_unwind(call).unwrap_or_else(|panic| Box::pin(panicking(panic)));
                     return Some(Driver::new(shared, handling));
                 }
                 Err(AcceptError::Rejected(rejection)) => rejection,
@@ -130,6 +130,11 @@ pub(super) async fn open(
     log::refused(peer, Some(request.uri().path()), &rejection);
     refuse(&mut stream, &rejection).await;
     None
+}
+
+/// The future of a handler that panicked before it had one.
+async fn panicking(panic: Box<dyn std::any::Any + Send>) {
+    resume_unwind(panic)
 }
 
 /// Reads a request's head in time: the head, and the bytes that came with it from the head's

@@ -3,10 +3,12 @@
 
 use super::registry::{Registry, Shutdown};
 use super::{Service, http, log};
+use crate::transport::Stream;
+use crate::websocket::driver::Driver;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
@@ -62,13 +64,17 @@ fn is_about_one_connection(error: &io::Error) -> bool {
     )
 }
 
+/// A connection in its opening handshake.
+type Opening<'a> = Pin<Box<dyn Future<Output = Option<Driver<Stream>>> + Send + 'a>>;
+
 fn spawn(stream: TcpStream, peer: SocketAddr, service: &Arc<Service>, registry: &Arc<Registry>) {
     let service = Arc::clone(service);
     let registered = registry.register();
     let key = registered.key();
     let task = tokio::spawn(async move {
-        // Boxed, so that the long-lived part of the task does not keep room for it.
-        let opening = Box::pin(http::open(&service, stream, peer, &registered));
+        // Boxed, so that the long-lived part of the task does not keep room for it, and without
+        // its type, so that its code is not mixed into what runs for every message.
+        let opening: Opening<'_> = Box::pin(http::open(&service, stream, peer, &registered));
         if let Some(driver) = opening.await {
             let ended = driver.await;
             log::ended(peer, &ended);

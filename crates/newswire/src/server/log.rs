@@ -10,11 +10,15 @@ use std::net::SocketAddr;
 /// A request was answered with an error.
 pub(super) fn refused(peer: SocketAddr, target: Option<&str>, rejection: &Rejection) {
     #[cfg(feature = "tracing")]
-    tracing::warn!(
-        %peer,
-        target = target.map(tracing::field::display),
-        "handshake refused: {rejection}"
-    );
+    {
+        // It is the peer's to choose: no more of it than a line has room for.
+        let target = target.map(|target| target.get(..100).unwrap_or(target));
+        tracing::warn!(
+            %peer,
+            target = target.map(tracing::field::display),
+            "handshake refused: {rejection}"
+        );
+    }
 }
 
 /// A connection ended before it had asked for anything.

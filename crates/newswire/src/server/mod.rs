@@ -7,7 +7,8 @@ mod listener;
 mod log;
 mod registry;
 
-pub use handler::{Handler, HandlerResult, Route};
+pub use crate::websocket::driver::{HandlerResult, Handling};
+pub use handler::{Handler, Route};
 pub use http::accept;
 pub use registry::Shutdown;
 
@@ -17,7 +18,7 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use tokio::net::{TcpListener, ToSocketAddrs};
+use tokio::net::{TcpListener, TcpSocket, ToSocketAddrs};
 
 /// A WebSocket server.
 ///
@@ -49,6 +50,23 @@ pub struct Server {
     service: Service,
 }
 
+/// How many connections may wait to be accepted: as many as the system allows. After a restart
+/// all clients come back at once, and who finds the queue full tries again only a second later.
+const BACKLOG: u32 = 4096;
+
+fn listen(addr: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if addr.is_ipv4() {
+        TcpSocket::new_v4()?
+    } else {
+        TcpSocket::new_v6()?
+    };
+    // Elsewhere it means something else: that two may listen at once.
+    #[cfg(unix)]
+    socket.set_reuseaddr(true)?;
+    socket.bind(addr)?;
+    socket.listen(BACKLOG)
+}
+
 /// What a connection needs to know of its server.
 #[derive(Debug, Default)]
 struct Service {
@@ -65,7 +83,14 @@ impl Server {
     /// What the operating system says: that the port is taken, or not allowed, or that there
     /// is no such address.
     pub async fn bind(addr: impl ToSocketAddrs) -> io::Result<Self> {
-        Self::from_listener(TcpListener::bind(addr).await?)
+        let mut failure = None;
+        for addr in tokio::net::lookup_host(addr).await? {
+            match listen(addr) {
+                Ok(listener) => return Self::from_listener(listener),
+                Err(error) => failure = Some(error),
+            }
+        }
+        Err(failure.unwrap_or_else(|| io::ErrorKind::AddrNotAvailable.into()))
     }
 
     /// Serves on a socket that listens already.

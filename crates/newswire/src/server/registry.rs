@@ -3,8 +3,9 @@
 use crate::transport::Stream;
 use crate::websocket::shared::Shared;
 use newswire_proto::CloseCode;
+use parking_lot::{Mutex, MutexGuard};
 use slab::Slab;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
@@ -50,7 +51,7 @@ impl std::fmt::Debug for Entries {
 
 impl Registry {
     fn lock(&self) -> MutexGuard<'_, Entries> {
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+        self.entries.lock()
     }
 
     /// Registers a connection whose task is about to be spawned.

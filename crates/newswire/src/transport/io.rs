@@ -1,9 +1,10 @@
 //! Reading into the thread's shared buffer and writing all that waits in one call. What the
 //! bytes mean is not known here.
 
-use super::Transport;
+use super::{Stream, Transport};
 use bytes::{Buf, BytesMut};
 use newswire_proto::{Connection, Transmit};
+use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::io::{self, IoSlice};
@@ -30,12 +31,23 @@ thread_local! {
     static OUTPUT: Cell<Option<Box<Transmit>>> = const { Cell::new(None) };
 }
 
-/// Reads once: the bytes, or `None` at their end.
+/// What a read has given.
+pub(crate) enum Read {
+    /// Bytes, and whether the transport had no more of them just then.
+    Data(BytesMut, Drained),
+    /// The end.
+    End,
+}
+
+/// Whether a read has emptied the transport, so that another would only wait.
+pub(crate) type Drained = bool;
+
+/// Reads once.
 #[inline]
 pub(crate) fn poll_read<T: Transport>(
     transport: &mut T,
     cx: &mut Context<'_>,
-) -> Poll<io::Result<Option<BytesMut>>> {
+) -> Poll<io::Result<Read>> {
     INPUT.with(|buffer| match buffer.try_borrow_mut() {
         Ok(mut buffer) => poll_read_into(transport, cx, &mut buffer),
         // A transport that is itself made of such connections.
@@ -48,13 +60,27 @@ fn poll_read_into<T: Transport>(
     transport: &mut T,
     cx: &mut Context<'_>,
     buffer: &mut BytesMut,
-) -> Poll<io::Result<Option<BytesMut>>> {
+) -> Poll<io::Result<Read>> {
     if !buffer.try_reclaim(READ_BUFFER) && buffer.capacity() < LEAST_ROOM {
         *buffer = BytesMut::with_capacity(READ_BUFFER);
     }
+    let room = buffer.capacity();
     match ready!(pin!(transport.read_buf(buffer)).poll(cx))? {
-        0 => Poll::Ready(Ok(None)),
-        _ => Poll::Ready(Ok(Some(buffer.split()))),
+        0 => Poll::Ready(Ok(Read::End)),
+        len => Poll::Ready(Ok(Read::Data(buffer.split(), len < room))),
+    }
+}
+
+/// Waits, where the transport can tell, until a read would not wait. It is cheaper than a read
+/// that waits, of which every turn would otherwise make one.
+#[inline]
+pub(crate) fn poll_readable<T: Transport>(
+    transport: &mut T,
+    cx: &mut Context<'_>,
+) -> Poll<io::Result<()>> {
+    match (transport as &mut dyn Any).downcast_ref::<Stream>() {
+        Some(stream) => stream.poll_readable(cx),
+        None => Poll::Ready(Ok(())),
     }
 }
 
@@ -76,8 +102,10 @@ pub(crate) fn poll_write<T: Transport>(
             return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
         }
         output.advance(written);
+        if !output.has_remaining() {
+            take_transmit_back(connection);
+        }
     }
-    take_transmit_back(connection);
     Poll::Ready(Ok(()))
 }
 
@@ -97,7 +125,8 @@ pub(crate) fn lend_transmit(connection: &mut Connection) {
     if connection.lacks_transmit()
         && let Some(output) = OUTPUT.take()
     {
-        OUTPUT.set(connection.lend_transmit(output));
+        // It is empty, and the connection has none: nothing comes back.
+        let _ = connection.lend_transmit(output);
     }
 }
 

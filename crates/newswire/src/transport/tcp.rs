@@ -33,6 +33,14 @@ impl Stream {
     }
 }
 
+impl Stream {
+    /// Waits until a read would not wait.
+    #[inline]
+    pub(super) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.poll_read_ready(cx)
+    }
+}
+
 impl From<TcpStream> for Stream {
     fn from(stream: TcpStream) -> Self {
         // Messages are written whole, so waiting for more only adds delay. A socket that

@@ -16,8 +16,38 @@ use std::task::{Context, Poll};
 /// How often in one turn a handler that was waiting for room may go on at once.
 const ROUNDS: usize = 16;
 
-/// A handler's future, whatever the handler.
-pub(crate) type HandlerFuture = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
+/// A handler at work on a connection: any future whose output is a [`HandlerResult`].
+pub trait Handling: Send {
+    /// Polls the future.
+    fn poll_result(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>>;
+}
+
+impl<R: Future<Output: HandlerResult> + Send> Handling for R {
+    fn poll_result(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        self.poll(cx).map(HandlerResult::into_result)
+    }
+}
+
+/// What a handler may return.
+pub trait HandlerResult {
+    /// The result that decides between close codes 1000 and 1011.
+    ///
+    /// # Errors
+    /// The handler's own.
+    fn into_result(self) -> Result<(), Error>;
+}
+
+impl HandlerResult for () {
+    fn into_result(self) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+impl<E: Into<Error>> HandlerResult for Result<(), E> {
+    fn into_result(self) -> Result<(), Error> {
+        self.map_err(Into::into)
+    }
+}
 
 /// How a handler ended.
 #[derive(Debug)]
@@ -37,13 +67,13 @@ pub(crate) enum Ended {
 /// The future of a driven connection. It ends when the handler and the connection have.
 pub(crate) struct Driver<T: Transport> {
     shared: Arc<Shared<T>>,
-    handler: Option<HandlerFuture>,
+    handler: Option<Pin<Box<dyn Handling>>>,
     ended: Option<Ended>,
     driving: bool,
 }
 
 impl<T: Transport> Driver<T> {
-    pub(crate) fn new(shared: Arc<Shared<T>>, handler: HandlerFuture) -> Self {
+    pub(crate) fn new(shared: Arc<Shared<T>>, handler: Pin<Box<dyn Handling>>) -> Self {
         Self {
             shared,
             handler: Some(handler),
@@ -63,7 +93,7 @@ impl<T: Transport> Driver<T> {
         for _ in 0..ROUNDS {
             let polled = self
                 .shared
-                .turn(|| catch_unwind(AssertUnwindSafe(|| handler.as_mut().poll(cx))));
+                .turn(|| catch_unwind(AssertUnwindSafe(|| handler.as_mut().poll_result(cx))));
             let ended = match polled {
                 Ok(Poll::Pending) => {
                     if self.shared.after_turn(cx) {

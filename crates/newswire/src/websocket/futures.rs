@@ -29,7 +29,7 @@ impl<T: Transport> Future for RecvFuture<'_, T> {
 
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.shared.poll_recv(cx).map(Option::transpose)
+        self.shared.poll_recv(cx)
     }
 }
 

@@ -3,12 +3,14 @@
 
 use super::shared::Shared;
 use crate::error::{RecvError, SendError};
-use crate::transport::{Transport, io};
+use crate::transport::Transport;
+use crate::transport::io::{self, Read};
 use newswire_proto::{CloseCode, Connection, Event, Message, State};
+use parking_lot::Mutex;
 use std::future::Future;
 use std::io::ErrorKind;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use tokio::task::coop::has_budget_remaining;
 use tokio::time::{Instant, Sleep, sleep};
@@ -32,6 +34,8 @@ pub(crate) struct Inner<T: Transport> {
     pub(super) recv_waits: bool,
     /// A message that the driver has read while nobody was in `recv`.
     pub(super) unclaimed: Option<Message>,
+    /// The last read has emptied the transport.
+    drained: bool,
     /// The peer's bytes are being waited for.
     reading: bool,
     /// The sending half is shut down.
@@ -62,6 +66,7 @@ impl<T: Transport> Inner<T> {
             driver: None,
             recv_waits: false,
             unclaimed: None,
+            drained: false,
             reading: false,
             shut_down: false,
             io_error: None,
@@ -126,17 +131,20 @@ impl<T: Transport> Inner<T> {
     pub(super) fn poll_message(
         &mut self,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Message, RecvError>>> {
+    ) -> Poll<Result<Option<Message>, RecvError>> {
         loop {
             match self.poll_events() {
-                Some(message) => return Poll::Ready(Some(Ok(message))),
+                Some(message) => return Poll::Ready(Ok(Some(message))),
                 None if self.has_ended() => {
-                    return Poll::Ready(self.outcome.take().map(Err));
+                    return Poll::Ready(self.outcome.take().map_or(Ok(None), Err));
                 }
                 None => {}
             }
             // All that was read is handled: now what that has produced is written at once.
-            if self.poll_flush().is_ready() && self.connection.state() == State::Closed {
+            if self.connection.wants_write()
+                && self.poll_flush().is_ready()
+                && self.connection.state() == State::Closed
+            {
                 continue;
             }
             self.shut_down_when_done(cx);
@@ -149,16 +157,26 @@ impl<T: Transport> Inner<T> {
         }
     }
 
-    #[cfg(feature = "server")]
     /// What a driver does for a handler that is busy elsewhere: write, answer control frames,
     /// mind the time, and read as far as the first message that nobody has received yet.
     #[cfg(feature = "server")]
     #[inline]
     pub(super) fn poll_quietly(&mut self, cx: &mut Context<'_>) {
         // The usual turn ends in `recv`, which has done all there was to do.
-        if !self.recv_waits || self.connection.wants_write() || self.poll_timer(cx) {
+        if !self.recv_waits || self.connection.wants_write() || !self.timer_is_set(cx) {
             self.poll_everything(cx);
         }
+    }
+
+    /// Whether the timer is set as the state machine wants it, for this task, and still runs.
+    #[cfg(feature = "server")]
+    #[inline]
+    fn timer_is_set(&self, cx: &Context<'_>) -> bool {
+        !self.connection.wants_timeout()
+            && match (&self.timer, &self.timer_waker) {
+                (Some(timer), Some(waker)) => waker.will_wake(cx.waker()) && !timer.is_elapsed(),
+                (timer, _) => timer.is_none(),
+            }
     }
 
     #[cfg(feature = "server")]
@@ -239,13 +257,22 @@ impl<T: Transport> Inner<T> {
         let Some(transport) = &mut self.transport else {
             return Poll::Pending;
         };
+        if std::mem::take(&mut self.drained)
+            && let Poll::Pending = io::poll_readable(transport, cx)
+        {
+            self.reading = true;
+            return Poll::Pending;
+        }
         match io::poll_read(transport, cx) {
             Poll::Pending => {
                 self.reading = true;
                 return Poll::Pending;
             }
-            Poll::Ready(Ok(Some(data))) => self.connection.handle_data(data),
-            Poll::Ready(Ok(None)) => self.connection.handle_eof(),
+            Poll::Ready(Ok(Read::Data(data, drained))) => {
+                self.drained = drained;
+                self.connection.handle_data(data);
+            }
+            Poll::Ready(Ok(Read::End)) => self.connection.handle_eof(),
             Poll::Ready(Err(error)) => {
                 self.io_error.get_or_insert(error);
                 self.connection.handle_eof();
@@ -389,19 +416,15 @@ impl<T: Transport> Inner<T> {
 struct Writers(Mutex<Vec<Waker>>);
 
 impl Writers {
-    fn lock(&self) -> MutexGuard<'_, Vec<Waker>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn add(&self, cx: &Context<'_>) {
-        let mut writers = self.lock();
+        let mut writers = self.0.lock();
         if !writers.iter().any(|writer| writer.will_wake(cx.waker())) {
             writers.push(cx.waker().clone());
         }
     }
 
     fn wake_all(&self) {
-        let writers = std::mem::take(&mut *self.lock());
+        let writers = std::mem::take(&mut *self.0.lock());
         for writer in writers {
             writer.wake();
         }

@@ -236,7 +236,7 @@ impl<T: Transport> WebSocket<T> {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Message, RecvError>>> {
-        self.shared.poll_recv(cx)
+        self.shared.poll_recv(cx).map(Result::transpose)
     }
 }
 

@@ -10,8 +10,9 @@ use super::inner::{Inner, set_waker};
 use crate::error::{RecvError, SendError};
 use crate::transport::Transport;
 use newswire_proto::{CloseCode, CommandError, Connection, Message, Utf8Bytes};
+use parking_lot::{Mutex, MutexGuard};
 use std::cell::Cell;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 thread_local! {
@@ -32,8 +33,7 @@ impl<T: Transport> Shared<T> {
 
     #[inline]
     pub(crate) fn lock(&self) -> MutexGuard<'_, Inner<T>> {
-        // Nothing inside panics half-way through a change; a transport of the user's may.
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.lock()
     }
 
     /// The next message; `None` after the end.
@@ -41,12 +41,12 @@ impl<T: Transport> Shared<T> {
     pub(crate) fn poll_recv(
         self: &Arc<Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Message, RecvError>>> {
+    ) -> Poll<Result<Option<Message>, RecvError>> {
         let mut inner = self.lock();
-        if let Some(message) = inner.unclaimed.take() {
+        if inner.unclaimed.is_some() {
             // The driver stopped reading when it had this message.
             inner.wake_driver(self);
-            return Poll::Ready(Some(Ok(message)));
+            return Poll::Ready(Ok(inner.unclaimed.take()));
         }
         let polled = inner.poll_message(cx);
         if inner.driver.is_none() {
@@ -173,7 +173,7 @@ impl<T: Transport> Shared<T> {
         set_waker(&mut inner.driver, cx);
         loop {
             match inner.poll_message(cx) {
-                Poll::Ready(Some(Ok(_))) => {}
+                Poll::Ready(Ok(Some(_))) => {}
                 Poll::Ready(_) => return Poll::Ready(()),
                 Poll::Pending if inner.poll_timer(cx) => {}
                 Poll::Pending => return Poll::Pending,

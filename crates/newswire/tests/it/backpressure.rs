@@ -1,14 +1,17 @@
 //! Peers that do not read: `send` waits, memory is bounded, nobody else suffers.
 
-use crate::support::{Peer, assert_echoes, echo, message, pair, poll_once, serve, within};
-use newswire::proto::{Failure, OpCode, Role};
-use newswire::{Config, Connector, RecvError, SendError, State, WebSocket};
+use crate::support::{Peer, echo, frame, message, pair, poll_once, serve, within};
+use newswire::proto::{OpCode, Role};
+use newswire::{Config, SendError, WebSocket};
 use std::pin::pin;
 use std::time::Duration;
-use tokio::io::duplex;
-use tokio::sync::{mpsc, oneshot};
+use tokio::io::AsyncWriteExt;
+use tokio::sync::mpsc;
 
 const ROOM: usize = 64 * 1024;
+
+/// How many messages of 60 kB no socket takes.
+const MORE_THAN_FITS: usize = 1000;
 
 #[tokio::test]
 async fn feed_waits_when_max_buffered_is_queued_and_goes_on_when_the_peer_reads() {
@@ -69,6 +72,41 @@ async fn a_buffer_of_nothing_still_lets_one_message_at_a_time_through() {
 }
 
 #[tokio::test]
+async fn peers_that_do_not_read_do_not_slow_another_connection() {
+    let config = Config::new().max_buffered(ROOM);
+    let server = serve(|server| {
+        server
+            .config(config)
+            .route("/echo", echo)
+            .route("/push", |ws: WebSocket| async move {
+                for _ in 0..MORE_THAN_FITS {
+                    ws.send(vec![7; 60_000]).await?;
+                }
+                Ok::<_, SendError>(())
+            })
+    });
+    let server = server.await;
+    // One that is pushed to, one that has stopped reading its echoes.
+    let pushed_to = Peer::connect(server.addr, "/push").await;
+    let mut echoed = Peer::connect(server.addr, "/echo").await;
+    let bytes = frame(Role::Client, OpCode::Binary, &[7; 60_000]);
+    let flooding = async { echoed.io.write_all(&bytes.repeat(MORE_THAN_FITS)).await };
+    let talking = async {
+        let url = server.url("/echo");
+        let mut ws = newswire::connect(&url).await.unwrap();
+        for n in 0..1000 {
+            ws.send(n.to_string()).await.unwrap();
+            assert_eq!(ws.recv().await.unwrap(), Some(n.to_string().into()));
+        }
+    };
+    tokio::select! {
+        flooded = flooding => panic!("the server reads on and on: {flooded:?}"),
+        () = within(talking) => {}
+    }
+    drop(pushed_to);
+}
+
+#[tokio::test]
 async fn an_echo_client_that_never_reads_is_let_go() {
     let (ended, mut end) = mpsc::channel(1);
     let config = Config::new()
@@ -85,11 +123,8 @@ async fn an_echo_client_that_never_reads_is_let_go() {
     });
     let mut peer = Peer::connect(server.await.addr, "/").await;
     // Until the server stops reading.
-    let bytes = crate::support::frame(Role::Client, OpCode::Binary, &[7; 60_000]);
-    let flooding = tokio::spawn(async move {
-        use tokio::io::AsyncWriteExt;
-        while peer.io.write_all(&bytes).await.is_ok() {}
-    });
+    let bytes = frame(Role::Client, OpCode::Binary, &[7; 60_000]);
+    let flooding = tokio::spawn(async move { while peer.io.write_all(&bytes).await.is_ok() {} });
     within(end.recv()).await.expect("the handler ended");
     within(flooding).await.unwrap();
 }
@@ -118,9 +153,12 @@ async fn a_connection_that_is_cut_ends_though_a_message_of_the_peer_is_unclaimed
         server.config(config).route("/", move |ws: WebSocket| {
             let (ended, sender) = (ended.clone(), ws.sender());
             tokio::spawn(async move {
-                let sent = async { while sender.send(vec![7; 60_000]).await.is_ok() {} };
-                sent.await;
-                ended.send(()).await
+                for _ in 0..MORE_THAN_FITS {
+                    if sender.send(vec![7; 60_000]).await.is_err() {
+                        ended.send(()).await.unwrap();
+                        break;
+                    }
+                }
             });
             async move {
                 std::future::pending::<()>().await;

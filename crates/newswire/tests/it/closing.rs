@@ -1,7 +1,8 @@
 //! The closing handshake through the API, in every order.
 
 use crate::support::{
-    Peer, close_payload, frame, message, pair, poll_once, serve, serve_echo, within,
+    Peer, close_payload, frame, message, pair, poll_once, serve, serve_echo, sooner_or_later,
+    within,
 };
 use newswire::proto::{Failure, OpCode, ProtocolError, Role};
 use newswire::{
@@ -51,8 +52,8 @@ async fn a_close_ends_recv_at_the_other_end_with_none_and_tells_why() {
         closed.unwrap();
         assert_eq!(received.unwrap(), None);
         assert_closed(&other, 4001, "that is all", Side::Remote);
-        // The answer repeats the code, not the reason.
-        assert_closed(&this, 4001, "", Side::Local);
+        // The answer repeats what it answers.
+        assert_closed(&this, 4001, "that is all", Side::Local);
         // And so it stays.
         for _ in 0..3 {
             assert_eq!(within(this.recv()).await.unwrap(), None);
@@ -249,8 +250,8 @@ async fn the_server_ends_the_transport_first() {
 async fn a_client_gives_up_on_a_peer_that_does_not_answer_its_close() {
     tokio::time::pause();
     let (mut ws, peer) = client_of_peer(Config::new()).await;
-    let error = ws.close(CloseCode::NORMAL, "").await.unwrap_err();
-    match error {
+    let closed = sooner_or_later(ws.close(CloseCode::NORMAL, "")).await;
+    match closed.unwrap_err() {
         CloseError::Recv(RecvError::Timeout(failure)) => {
             assert_eq!(failure, Failure::CloseTimeout);
         }

@@ -1,10 +1,24 @@
 //! The library's tests, one binary. Each file is a promise of the library; `support` holds the
 //! server, the raw peer and the transports that they share.
+#![allow(
+    clippy::unwrap_used,
+    unreachable_pub,
+    reason = "a test that fails may panic, and its helpers are nobody's interface"
+)]
 
+mod allocations;
 mod backpressure;
+mod bad_frames;
+mod bad_requests;
 mod cancel;
 mod closing;
+mod deadlines;
+#[cfg(feature = "http")]
+mod fallback;
+mod garbage;
 mod handlers;
+mod handshake_deadlines;
 mod senders;
+mod shutdown;
 mod support;
 mod talk;

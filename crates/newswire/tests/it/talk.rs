@@ -194,6 +194,21 @@ async fn frames_right_behind_the_response_are_not_lost() {
 }
 
 #[tokio::test]
+async fn interim_responses_before_the_101_are_skipped() {
+    let (near, far) = duplex(4096);
+    let opening =
+        tokio::spawn(async { Connector::new().connect_over("ws://localhost/", near).await });
+    let mut peer = Peer::server(far);
+    let mut bytes =
+        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n".to_vec();
+    bytes.extend(answer(&peer.head().await));
+    bytes.extend(frame(Role::Server, OpCode::Text, b"early"));
+    peer.raw(&bytes).await;
+    let mut ws = within(opening).await.unwrap().unwrap();
+    assert_eq!(message(&mut ws).await, "early".into());
+}
+
+#[tokio::test]
 async fn a_connection_that_is_not_opened_says_at_which_step_it_failed() {
     let connect = async |url: &str| within(newswire::connect(url)).await.unwrap_err();
     let error = connect("http://localhost/").await;

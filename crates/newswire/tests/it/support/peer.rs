@@ -155,11 +155,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Peer<T> {
     /// The code of the Close frame that comes next, messages and pings before it aside.
     pub(crate) async fn close_code(&mut self) -> Option<u16> {
         loop {
-            match self.next().await? {
-                (OpCode::Close, payload) => {
-                    return payload.first_chunk().map(|code| u16::from_be_bytes(*code));
-                }
-                _ => {}
+            if let (OpCode::Close, payload) = self.next().await? {
+                return payload.first_chunk().map(|code| u16::from_be_bytes(*code));
             }
         }
     }

@@ -26,6 +26,13 @@ impl Served {
         self.stop.send(()).expect("the server is running");
         self.serving
     }
+
+    /// Drops the server's future.
+    pub(crate) async fn abort(self) {
+        self.serving.abort();
+        let ended = within(self.serving).await;
+        assert!(ended.unwrap_err().is_cancelled());
+    }
 }
 
 /// Serves what `build` makes of a server.

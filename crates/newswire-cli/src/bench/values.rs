@@ -1,0 +1,143 @@
+//! Values on the command line of the load generator: times, counts, source addresses, headers.
+//! Each parser's error is the sentence that the user reads.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+/// A length of time: `700ms`, `1.5s`, `2m`.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    let units = [
+        ("us", 1e-6),
+        ("µs", 1e-6),
+        ("ms", 1e-3),
+        ("s", 1.0),
+        ("m", 60.0),
+        ("h", 3600.0),
+    ];
+    units
+        .iter()
+        .find_map(|(unit, seconds)| {
+            let number = text.strip_suffix(unit)?.trim_end().parse::<f64>().ok()?;
+            Duration::try_from_secs_f64(number * seconds).ok()
+        })
+        .filter(|duration| *duration <= Duration::from_secs(24 * 3600))
+        .ok_or_else(|| {
+            "write a time up to a day with its unit, such as 700ms, 1.5s or 2m".to_owned()
+        })
+}
+
+/// A length of time that is not nothing.
+pub(super) fn some_time(text: &str) -> Result<Duration, String> {
+    duration(text).and_then(|time| {
+        if time.is_zero() {
+            Err("it must be longer than nothing".to_owned())
+        } else {
+            Ok(time)
+        }
+    })
+}
+
+/// A number of things, or of things a second: `500`, `50k`, `1.5M`.
+pub(super) fn count(text: &str) -> Result<u64, String> {
+    let (number, unit) = match text.strip_suffix(['k', 'K']) {
+        Some(number) => (number, 1e3),
+        None => text.strip_suffix('M').map_or((text, 1.0), |n| (n, 1e6)),
+    };
+    number
+        .parse::<f64>()
+        .ok()
+        .map(|number| number * unit)
+        .filter(|number| (1.0..=1e12).contains(number))
+        .map(|number| number.round() as u64)
+        .ok_or_else(|| "write a number from 1, such as 500, 50k or 1.5M".to_owned())
+}
+
+/// Source addresses: one, or a range of IPv4 addresses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Sources(pub(super) Vec<IpAddr>);
+
+/// `127.0.0.2`, or `127.0.0.2-127.0.0.9`.
+pub(super) fn sources(text: &str) -> Result<Sources, String> {
+    let wrong =
+        || "write an address or a range, such as 127.0.0.2 or 127.0.0.2-127.0.0.9".to_owned();
+    let Some((first, last)) = text.split_once('-') else {
+        return Ok(Sources(vec![text.parse().map_err(|_| wrong())?]));
+    };
+    let [first, last] = [first, last].map(|end| end.parse::<Ipv4Addr>().map(u32::from));
+    let (first, last) = first.ok().zip(last.ok()).ok_or_else(wrong)?;
+    if last < first || last - first >= 4096 {
+        return Err("a range goes from the lower to the higher address, 4096 at most".to_owned());
+    }
+    Ok(Sources(
+        (first..=last)
+            .map(|bits| Ipv4Addr::from(bits).into())
+            .collect(),
+    ))
+}
+
+/// A header: `Origin: https://example.com`.
+pub(super) fn header(text: &str) -> Result<(String, String), String> {
+    text.split_once(':')
+        .map(|(name, value)| (name.trim().to_owned(), value.trim().to_owned()))
+        .filter(|(name, _)| !name.is_empty())
+        .ok_or_else(|| "write a header as 'Name: value'".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_has_a_unit() {
+        assert_eq!(duration("700ms"), Ok(Duration::from_millis(700)));
+        assert_eq!(duration("1.5s"), Ok(Duration::from_millis(1500)));
+        assert_eq!(duration("2m"), Ok(Duration::from_mins(2)));
+        assert_eq!(duration("50us"), Ok(Duration::from_micros(50)));
+        assert_eq!(duration("0s"), Ok(Duration::ZERO));
+        for wrong in [
+            "", "1", "s", "-1s", "NaNs", "infs", "1e300s", "25h", "1 day",
+        ] {
+            assert!(duration(wrong).unwrap_err().contains("700ms"), "{wrong:?}");
+        }
+        assert!(some_time("0s").is_err());
+    }
+
+    #[test]
+    fn a_count_may_have_a_multiplier() {
+        assert_eq!(count("500"), Ok(500));
+        assert_eq!(count("50k"), Ok(50_000));
+        assert_eq!(count("1.5M"), Ok(1_500_000));
+        for wrong in ["", "0", "-1", "k", "1G", "NaN", "inf", "1e30"] {
+            assert!(count(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn sources_are_addresses_or_ranges() {
+        assert_eq!(sources("127.0.0.2-127.0.0.9").unwrap().0.len(), 8);
+        assert_eq!(sources("127.0.0.255-127.0.1.0").unwrap().0.len(), 2);
+        assert_eq!(
+            sources("::1").unwrap().0,
+            ["::1".parse::<IpAddr>().unwrap()]
+        );
+        for wrong in [
+            "",
+            "localhost",
+            "127.0.0.2-",
+            "127.0.0.9-127.0.0.2",
+            "127.0.0.0-127.1.0.0",
+        ] {
+            assert!(sources(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_header_has_a_name() {
+        assert_eq!(
+            header("Origin: http://a:1"),
+            Ok(("Origin".to_owned(), "http://a:1".to_owned()))
+        );
+        assert!(header("Origin").is_err());
+        assert!(header(": x").is_err());
+    }
+}
