@@ -186,8 +186,18 @@ fn every_frame_that_is_sent_is_masked_by_a_client_and_never_by_a_server() {
             opcodes.push(header.opcode);
             rest = &rest[len + header.payload_len as usize..];
         }
-        use OpCode::{Binary, Close, Ping, Pong, Text};
-        assert_eq!(opcodes, [Pong, Text, Text, Binary, Binary, Ping, Close]);
+        assert_eq!(
+            opcodes,
+            [
+                OpCode::Pong,
+                OpCode::Text,
+                OpCode::Text,
+                OpCode::Binary,
+                OpCode::Binary,
+                OpCode::Ping,
+                OpCode::Close
+            ]
+        );
 
         let mut peer = connection(role.peer(), Config::new());
         let received: Vec<_> = deliver(&mut peer, &wire)

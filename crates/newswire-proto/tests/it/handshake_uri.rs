@@ -81,7 +81,7 @@ fn an_empty_query_leaves_no_question_mark() {
         ("ws://host?", "/"),
         ("ws://host/chat?a?", "/chat?a?"),
     ] {
-        let uri = newswire_proto::handshake::WebSocketUri::parse(uri).unwrap();
+        let uri = WebSocketUri::parse(uri).unwrap();
         assert_eq!(uri.target(), target);
     }
 }
