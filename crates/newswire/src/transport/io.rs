@@ -85,6 +85,7 @@ pub(crate) fn poll_readable<T: Transport>(
 }
 
 /// Writes all that `connection` wants written.
+#[inline]
 pub(crate) fn poll_write<T: Transport>(
     transport: &mut T,
     connection: &mut Connection,

@@ -290,17 +290,16 @@ impl<T: Transport> Inner<T> {
         if !self.connection.wants_write() {
             return Poll::Ready(Ok(()));
         }
-        let written = match &self.driver {
-            Some(driver) => {
-                let cx = &mut Context::from_waker(driver);
-                io::poll_write(transport, &mut self.connection, cx)
-            }
+        let writers;
+        let waker = match &self.driver {
+            Some(driver) => driver,
             None => {
-                let writers = Waker::from(Arc::clone(self.writers.get_or_insert_default()));
-                let cx = &mut Context::from_waker(&writers);
-                io::poll_write(transport, &mut self.connection, cx)
+                writers = Waker::from(Arc::clone(self.writers.get_or_insert_default()));
+                &writers
             }
         };
+        let cx = &mut Context::from_waker(waker);
+        let written = io::poll_write(transport, &mut self.connection, cx);
         let result = match written {
             Poll::Pending => Poll::Pending,
             Poll::Ready(Ok(())) => Poll::Ready(Ok(())),
