@@ -14,6 +14,8 @@ const COMPARE_EVERY: u64 = 16;
 /// One connection and how far it has come.
 pub(crate) struct Connection<S = TcpStream> {
     pub(crate) stream: S,
+    /// Whether what comes back is looked at; its length always counts.
+    compares: bool,
     /// Number of the next message to send, which is how many are wholly sent.
     sent: u64,
     /// Bytes already sent of that next message.
@@ -30,9 +32,10 @@ pub(crate) struct Connection<S = TcpStream> {
 
 impl<S: Read + Write> Connection<S> {
     /// A connection that owes its first `depth` messages. It begins at message `first`, so that not all send the same.
-    pub(crate) fn new(stream: S, first: u64, depth: usize) -> Self {
+    pub(crate) fn new(stream: S, compares: bool, first: u64, depth: usize) -> Self {
         Self {
             stream,
+            compares,
             sent: first,
             sent_of_next: 0,
             received: first,
@@ -75,11 +78,11 @@ impl<S: Read + Write> Connection<S> {
                 .into());
             }
             let reply = traffic.reply(self.received);
-            let compared = self.received.is_multiple_of(COMPARE_EVERY);
-            let checked = if compared {
-                reply.len()
-            } else {
-                traffic.reply_header_len()
+            let compared = self.compares && self.received.is_multiple_of(COMPARE_EVERY);
+            let checked = match (self.compares, compared) {
+                (false, _) => 0,
+                (true, true) => reply.len(),
+                (true, false) => traffic.reply_header_len(),
             };
             let len = data.len().min(reply.len() - self.received_of_next);
             let check = len.min(checked.saturating_sub(self.received_of_next));
@@ -211,6 +214,7 @@ mod tests {
                 output: Vec::new(),
                 room: 1000,
             },
+            true,
             0,
             DEPTH,
         );
@@ -270,6 +274,21 @@ mod tests {
                 "{error}"
             );
         }
+    }
+
+    #[test]
+    fn replies_that_are_only_counted_may_say_anything_but_not_more() {
+        let (traffic, mut connection) = sent(1000);
+        connection.compares = false;
+        connection.stream.input.fill(0);
+        let replies = receive_all(&traffic, &mut connection).unwrap();
+        let counted = Replies {
+            completed: 32,
+            compared: 0,
+        };
+        assert_eq!(replies, counted);
+        connection.stream.input.push(0);
+        receive_all(&traffic, &mut connection).unwrap_err();
     }
 
     #[test]

@@ -36,6 +36,9 @@ pub struct Plan {
     /// The time that counts, at least: if the server had a core for less than a quarter of it, the window goes on until
     /// it had, up to thirty times as long.
     pub window: Duration,
+    /// Whether replies are compared with what they should be. Only their number and length count for a floor, which is
+    /// no WebSocket server.
+    pub compares: bool,
     /// The server's process, whose CPU time is read at both ends of the window.
     pub server_pid: Option<u32>,
 }
@@ -47,7 +50,7 @@ pub struct Measurement {
     pub messages: u64,
     /// Replies received from the first to the last, window or not: every message sent has been answered.
     pub total: u64,
-    /// Replies of which every payload byte was compared, first to last. Headers are compared always.
+    /// Replies of which every payload byte was compared, first to last. Headers are compared always, unless nothing is.
     pub compared: u64,
     /// Length of the window as it was.
     pub wall_s: f64,
@@ -114,7 +117,12 @@ pub fn drive(plan: &Plan) -> Result<Measurement> {
             Token(id),
             Interest::READABLE | Interest::WRITABLE,
         )?;
-        connections.push(Connection::new(stream, id as u64, plan.cell.depth));
+        connections.push(Connection::new(
+            stream,
+            plan.compares,
+            id as u64,
+            plan.cell.depth,
+        ));
     }
 
     let mut buffer = vec![0; READ_BUFFER];

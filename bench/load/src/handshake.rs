@@ -43,7 +43,8 @@ pub(crate) fn connect(address: SocketAddr, path: &str) -> Result<TcpStream> {
     Ok(stream)
 }
 
-fn accept(key: &str) -> String {
+/// What a server answers to this `Sec-WebSocket-Key` (RFC 6455 §4.2.2).
+pub fn accept(key: &str) -> String {
     let digest = sha1_smol::Sha1::from(format!("{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11"));
     STANDARD.encode(digest.digest().bytes())
 }

@@ -11,8 +11,9 @@ mod traffic;
 
 pub use cell::{Cell, Kind, parse_duration};
 pub use drive::{Measurement, Plan, drive};
+pub use handshake::accept;
 pub use process::{cpu_time, pin};
-pub use server::{Server, exec_pinned};
+pub use server::{Program, Server, exec_pinned};
 
 /// What ends a run: one sentence, already naming the server or the connection it is about.
 pub type Error = Box<dyn std::error::Error + Send + Sync>;

@@ -1,8 +1,10 @@
 //! What the kernel says of a process, and which core a thread may use. Linux only, as the whole measurement is.
 
 use std::fs;
+use std::io;
 use std::time::Duration;
 
+use rustix::io::Errno;
 use rustix::thread::{CpuSet, sched_setaffinity};
 
 use crate::Result;
@@ -16,7 +18,12 @@ pub fn cpu_time(pid: u32) -> Result<Duration> {
     let mut total = 0;
     for task in fs::read_dir(format!("/proc/{pid}/task"))? {
         let path = task?.path().join("schedstat");
-        let text = fs::read_to_string(&path)?;
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => text,
+            // A thread that has ended since the directory was read.
+            Err(error) if is_gone(&error) => continue,
+            Err(error) => return Err(error.into()),
+        };
         let field = text
             .split_whitespace()
             .next()
@@ -25,6 +32,11 @@ pub fn cpu_time(pid: u32) -> Result<Duration> {
             field.ok_or_else(|| format!("{} is {text:?}, not three numbers", path.display()))?;
     }
     Ok(Duration::from_nanos(total))
+}
+
+fn is_gone(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound
+        || error.raw_os_error() == Some(Errno::SRCH.raw_os_error())
 }
 
 /// Keeps the calling thread on `core`, and what it starts from now on.

@@ -2,6 +2,7 @@
 //! and ended by the kernel if this process dies first.
 
 use std::env;
+use std::ffi::OsString;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::os::unix::process::CommandExt;
@@ -18,6 +19,30 @@ use crate::{Result, pin};
 /// Time for a server to print where it listens.
 const START: Duration = Duration::from_secs(5);
 
+/// What is started as a server.
+#[derive(Clone, Debug, Default)]
+pub struct Program {
+    /// The file that is run.
+    pub path: PathBuf,
+    /// What it is given.
+    pub arguments: Vec<PathBuf>,
+    /// Variables that it needs besides this program's own.
+    pub environment: Vec<(String, PathBuf)>,
+}
+
+impl Program {
+    /// `echo_NAME`, built beside this program.
+    ///
+    /// # Errors
+    /// When it has not been built.
+    pub fn built(name: &str) -> Result<Self> {
+        Ok(Self {
+            path: beside_this_program(&format!("echo_{name}"))?,
+            ..Self::default()
+        })
+    }
+}
+
 /// A running echo server; it ends when this is dropped.
 #[derive(Debug)]
 pub struct Server {
@@ -27,17 +52,22 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts `echo_NAME`, built beside this program, on one core.
+    /// Starts `program` on one core.
     ///
     /// # Errors
     /// When it has not been built, cannot be started, or does not print its port (or address) as its first line within
     /// five seconds.
-    pub fn start(name: &str, core: usize) -> Result<Self> {
-        let program = beside_this_program(&format!("echo_{name}"))?;
-        let pinned = beside_this_program("pinned")?;
-        let mut child = Command::new(pinned)
+    pub fn start(program: &Program, core: usize) -> Result<Self> {
+        let mut child = Command::new(beside_this_program("pinned")?)
             .arg(core.to_string())
-            .arg(program)
+            .arg(&program.path)
+            .args(&program.arguments)
+            .envs(
+                program
+                    .environment
+                    .iter()
+                    .map(|(name, value)| (name, value)),
+            )
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()?;
@@ -59,14 +89,17 @@ impl Server {
         });
         let line = first_line
             .recv_timeout(START)
-            .map_err(|_| format!("echo_{name} did not say where it listens"))?;
+            .map_err(|_| format!("{} did not say where it listens", program.path.display()))?;
         let port = line
             .rsplit(':')
             .next()
             .and_then(|port| port.trim().parse().ok());
-        server.address.set_port(
-            port.ok_or_else(|| format!("echo_{name}'s first line, {line:?}, is no port"))?,
-        );
+        server.address.set_port(port.ok_or_else(|| {
+            format!(
+                "{}'s first line, {line:?}, is no port",
+                program.path.display()
+            )
+        })?);
         Ok(server)
     }
 
@@ -99,12 +132,15 @@ fn beside_this_program(name: &str) -> Result<PathBuf> {
 
 /// Becomes `program` on `core`, to be killed by the kernel when the process that started this one dies. Returns only if
 /// that fails.
-pub fn exec_pinned(core: usize, program: &Path) -> crate::Error {
+pub fn exec_pinned(core: usize, program: &Path, arguments: &[OsString]) -> crate::Error {
     if let Err(error) = set_parent_process_death_signal(Some(Signal::KILL)) {
         return error.into();
     }
     match pin(core) {
-        Ok(()) => format!("{}: {}", program.display(), Command::new(program).exec()).into(),
+        Ok(()) => {
+            let error = Command::new(program).args(arguments).exec();
+            format!("{}: {error}", program.display()).into()
+        }
         Err(error) => error,
     }
 }

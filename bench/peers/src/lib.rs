@@ -1,6 +1,8 @@
 //! What the peers' echo servers share: one thread, one listener on a free loopback port, one task a connection.
 //! Nothing of a WebSocket library belongs here; each server's file shows what its library's own documentation shows.
 
+pub mod sockudo;
+
 use std::convert::Infallible;
 use std::error::Error;
 use std::future::{Future, ready};

@@ -28,6 +28,9 @@ struct Arguments {
     /// The server's process, to read its CPU time
     #[arg(long)]
     server_pid: Option<u32>,
+    /// Do not look at what comes back, only count its bytes: for echo_raw
+    #[arg(long)]
+    count_only: bool,
     /// Core to run on
     #[arg(long)]
     core: Option<usize>,
@@ -41,6 +44,7 @@ fn run(arguments: Arguments) -> Result<()> {
         warm_up,
         window,
         server_pid,
+        count_only,
         core,
     } = arguments;
     core.map_or(Ok(()), pin)?;
@@ -50,6 +54,7 @@ fn run(arguments: Arguments) -> Result<()> {
         cell,
         warm_up,
         window,
+        compares: !count_only,
         server_pid,
     })?;
     println!("{}", serde_json::to_string(&measurement)?);

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
-use load::{Cell, Plan, Result, Server, drive, parse_duration, pin};
+use load::{Cell, Plan, Program, Result, Server, drive, parse_duration, pin};
 use rustix::process::{Pid, Signal, kill_process};
 
 /// Profile an echo server under load
@@ -54,7 +54,7 @@ impl Drop for Watcher {
 
 fn run(arguments: &Arguments) -> Result<()> {
     pin(1)?;
-    let server = Server::start(&arguments.server, 0)?;
+    let server = Server::start(&Program::built(&arguments.server)?, 0)?;
     let pid = server.pid().to_string();
     let counts = arguments.output.with_extension("strace");
     let mut command = match arguments.with {
@@ -92,6 +92,7 @@ fn run(arguments: &Arguments) -> Result<()> {
         cell: arguments.cell,
         warm_up: Duration::from_millis(300),
         window: arguments.window,
+        compares: arguments.server != "raw",
         server_pid: Some(server.pid()),
     })?;
     drop(watcher);

@@ -5,8 +5,9 @@
     reason = "in a test a panic is how a failure is told"
 )]
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
@@ -66,12 +67,17 @@ fn echo(mut stream: TcpStream, mangle: Mangle) -> std::io::Result<()> {
 }
 
 fn load(cell: &str, mangle: Mangle) -> Result<Measurement> {
+    load_at(serve(mangle), cell, true)
+}
+
+fn load_at(address: SocketAddr, cell: &str, compares: bool) -> Result<Measurement> {
     drive(&Plan {
-        address: serve(mangle),
+        address,
         path: "/echo".into(),
         cell: cell.parse().unwrap(),
         warm_up: Duration::from_millis(20),
         window: Duration::from_millis(60),
+        compares,
         server_pid: Some(std::process::id()),
     })
 }
@@ -85,6 +91,31 @@ fn an_honest_server_is_measured() {
     );
     let deep = load("100x2x8:utf8", |_, _| ()).unwrap();
     assert!(deep.messages > 0 && deep.p50_us.is_none(), "{deep:?}");
+}
+
+#[test]
+fn the_floor_sends_as_many_bytes_as_an_echo_and_is_measured_without_comparing() {
+    let mut floor = Command::new(env!("CARGO_BIN_EXE_echo_raw"))
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut port = String::new();
+    let mut stdout = BufReader::new(floor.stdout.take().unwrap());
+    stdout.read_line(&mut port).unwrap();
+    let address = SocketAddr::from(([127, 0, 0, 1], port.trim().parse().unwrap()));
+    let counted: Vec<_> = ["20x3x1", "1Kx2x16", "1Mx2x2"]
+        .map(|cell| load_at(address, cell, false))
+        .into();
+    let compared = load_at(address, "20x1x1", true);
+    floor.kill().unwrap();
+    floor.wait().unwrap();
+    for measurement in counted {
+        let measurement = measurement.unwrap();
+        assert!(measurement.messages > 0 && measurement.compared == 0);
+    }
+    // It is no echo, and nobody can take it for one.
+    let error = compared.unwrap_err().to_string();
+    assert!(error.starts_with("connection 0: reply 0: "), "{error}");
 }
 
 #[test]

@@ -6,7 +6,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use load::Result;
 use serde::Serialize;
 
 /// The facts, as the JSON file has them.
@@ -32,12 +31,8 @@ pub(crate) fn bench_directory() -> PathBuf {
 }
 
 impl Facts {
-    pub(crate) fn gather(servers: &[(&str, &str)]) -> Result<Self> {
-        let lock_path = bench_directory().join("Cargo.lock");
-        let lock = fs::read_to_string(&lock_path)
-            .map_err(|error| format!("{}: {error}", lock_path.display()))?;
-        let describe =
-            |package: &str| format!("{package} {}", version(&lock, package).unwrap_or("unknown"));
+    /// `versions` is what stands for each server.
+    pub(crate) fn gather(versions: BTreeMap<String, String>) -> Self {
         let cpu_info = read("/proc/cpuinfo");
         let models = || {
             cpu_info
@@ -48,7 +43,7 @@ impl Facts {
         if !output("git", &["status", "--porcelain", "--untracked-files=no"]).is_empty() {
             commit += " and uncommitted changes";
         }
-        Ok(Self {
+        Self {
             date: output("date", &["-u", "+%Y-%m-%d %H:%M UTC"]),
             commit,
             cpu: models()
@@ -63,22 +58,36 @@ impl Facts {
             load_average: read("/proc/loadavg"),
             rustc: output("rustc", &["--version"]),
             rustflags: std::env::var("RUSTFLAGS").unwrap_or_default(),
-            versions: servers
-                .iter()
-                .map(|(server, package)| ((*server).into(), describe(package)))
-                .collect(),
-        })
+            versions,
+        }
     }
 }
 
-/// A package's version in the text of a `Cargo.lock`.
+/// A Rust package's version in this workspace.
+pub(crate) fn locked_version(package: &str) -> Option<String> {
+    let lock = fs::read_to_string(bench_directory().join("Cargo.lock")).ok()?;
+    version(&lock, package).map(String::from)
+}
+
+/// A package's version in the text of a `Cargo.lock`. Of several versions it is the one that this workspace's own
+/// packages ask for: there the lock file writes the version behind the name.
 fn version<'a>(lock: &'a str, package: &str) -> Option<&'a str> {
-    let name = format!("name = \"{package}\"");
-    let mut lines = lock.lines().skip_while(|line| *line != name);
-    lines
-        .nth(1)?
-        .strip_prefix("version = \"")?
-        .strip_suffix('"')
+    let of = |name: &str| {
+        let name = format!("name = \"{name}\"");
+        lock.split("[[package]]")
+            .find(|entry| entry.lines().any(|line| line == name))
+    };
+    let asked_for = of("peers").and_then(|peers| {
+        peers
+            .lines()
+            .find_map(|line| line.trim().strip_prefix('"')?.strip_prefix(package))
+            .and_then(|rest| rest.strip_prefix(' ')?.strip_suffix("\","))
+    });
+    asked_for.or_else(|| {
+        of(package)?
+            .lines()
+            .find_map(|line| line.strip_prefix("version = \"")?.strip_suffix('"'))
+    })
 }
 
 fn read(path: &str) -> String {
@@ -105,7 +114,10 @@ mod tests {
 
     #[test]
     fn versions_are_those_of_the_lock_file() {
-        let lock = "[[package]]\nname = \"yawc\"\nversion = \"0.5.0\"\nsource = \"x\"\n\n[[package]]\nname = \"zz\"\nversion = \"1.0.0\"\n";
+        let lock = "[[package]]\nname = \"yawc\"\nversion = \"0.4.0\"\nsource = \"x\"\n\n\
+                    [[package]]\nname = \"yawc\"\nversion = \"0.5.0\"\n\n\
+                    [[package]]\nname = \"peers\"\nversion = \"0.0.0\"\ndependencies = [\n \"yawc 0.5.0\",\n \"zz\",\n]\n\n\
+                    [[package]]\nname = \"zz\"\nversion = \"1.0.0\"\n";
         assert_eq!(version(lock, "yawc"), Some("0.5.0"));
         assert_eq!(version(lock, "zz"), Some("1.0.0"));
         assert_eq!(version(lock, "yaw"), None);

@@ -1,32 +1,58 @@
 //! `matrix`: every server in every cell, in interleaved rounds, each run with a fresh server; then a table. Builds
 //! nothing: `cargo build --release` first. What a run is, is the library's business; what is printed, the report's.
 
+mod chart;
 mod facts;
 mod report;
 mod results;
+mod servers;
 
 use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::Parser;
-use load::{Cell, Plan, Result, Server, drive, parse_duration, pin};
+use clap::{Parser, ValueEnum};
+use load::{Cell, Kind, Plan, Result, Server, drive, parse_duration, pin};
 
 use facts::Facts;
 use results::{Results, Run};
+use servers::Chosen;
 
-/// The servers, in the order of the table, and the package whose version stands for each.
-const SERVERS: &[(&str, &str)] = &[
-    ("newswire", "newswire"),
-    ("tungstenite", "tokio-tungstenite"),
-    ("tungstenite_forward", "tokio-tungstenite"),
-    ("tungstenite_buf", "tokio-tungstenite"),
-    ("fastwebsockets", "fastwebsockets"),
-    ("tokio_websockets", "tokio-websockets"),
-    ("yawc", "yawc"),
-    ("yawc_tuned", "yawc"),
-];
+/// Cells that belong together.
+#[derive(Clone, Copy, ValueEnum)]
+enum Set {
+    /// 128 B and 16 KiB, 50 connections, 1 and 16 messages in flight
+    Short,
+    /// 16 B to 1 MiB, on 1, 50 and 1000 connections, and 50 with 16 in flight; needs some GB of memory
+    Full,
+}
+
+impl Set {
+    fn cells(self) -> Vec<Cell> {
+        let (sizes, shapes): (&[usize], &[_]) = match self {
+            Self::Short => (&[128, 16 << 10], &[(50, 1), (50, 16)]),
+            Self::Full => (
+                &[16, 128, 1 << 10, 16 << 10, 1 << 20],
+                &[(1, 1), (50, 1), (50, 16), (1000, 1)],
+            ),
+        };
+        let cell = |connections, depth, size| Cell {
+            size,
+            connections,
+            depth,
+            kind: Kind::Binary,
+        };
+        shapes
+            .iter()
+            .flat_map(|&(connections, depth)| {
+                sizes
+                    .iter()
+                    .map(move |&size| cell(connections, depth, size))
+            })
+            .collect()
+    }
+}
 
 /// Measure echo servers against each other
 #[derive(Parser)]
@@ -40,12 +66,11 @@ struct Arguments {
     /// Load before the window, not counted
     #[arg(long, default_value = "300ms", value_parser = parse_duration)]
     warm_up: Duration,
-    /// Each SIZExCONNECTIONSxDEPTH, with :ascii or :utf8 after it for text
-    #[arg(
-        long,
-        value_delimiter = ',',
-        default_value = "128x50x1,128x50x16,16384x50x1,16384x50x16"
-    )]
+    /// Which cells
+    #[arg(long, value_enum, default_value = "short")]
+    set: Set,
+    /// Other cells, each SIZExCONNECTIONSxDEPTH, with :ascii or :utf8 after it for text
+    #[arg(long, value_delimiter = ',', conflicts_with = "set")]
     cells: Vec<Cell>,
     /// Which servers [default: all]
     #[arg(long, value_delimiter = ',')]
@@ -53,7 +78,10 @@ struct Arguments {
     /// The server that the others are compared with
     #[arg(long, default_value = "newswire")]
     base: String,
-    /// Where the figures go; the table goes beside them, as .md [default: bench/results/echo.json]
+    /// The server that shows what is possible, always run; `none` for none
+    #[arg(long, default_value = "raw")]
+    floor: String,
+    /// Where the figures go; table and chart go beside them, as .md and .svg [default: bench/results/echo.json]
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
     /// Core of the server
@@ -65,14 +93,23 @@ struct Arguments {
 }
 
 fn run(arguments: &Arguments) -> Result<()> {
-    let servers = chosen(&arguments.servers)?;
-    if !servers.iter().any(|(name, _)| *name == arguments.base) {
+    let floor = Some(arguments.floor.clone()).filter(|floor| floor != "none");
+    let (servers, missing) = servers::chosen(&arguments.servers, floor.as_deref())?;
+    for missing in &missing {
+        eprintln!("left out: {missing}");
+    }
+    if !servers.iter().any(|server| server.name == arguments.base) {
         return Err(format!(
             "{} is not among the servers, so nothing can be compared with it: see --base",
             arguments.base
         )
         .into());
     }
+    let cells = if arguments.cells.is_empty() {
+        arguments.set.cells()
+    } else {
+        arguments.cells.clone()
+    };
     if arguments.server_core == arguments.load_core {
         return Err("the server and the load need a core each".into());
     }
@@ -80,31 +117,35 @@ fn run(arguments: &Arguments) -> Result<()> {
         .json
         .clone()
         .unwrap_or_else(|| facts::bench_directory().join("results/echo.json"));
-    let facts = Facts::gather(&servers)?;
+    let facts = Facts::gather(
+        servers
+            .iter()
+            .map(|server| (server.name.into(), server.version.clone()))
+            .collect(),
+    );
     pin(arguments.load_core)?;
 
     let mut results = Results {
         facts,
         base: arguments.base.clone(),
-        servers: servers
-            .iter()
-            .map(|(name, _)| (*name).to_string())
-            .collect(),
-        cells: arguments.cells.iter().map(Cell::to_string).collect(),
+        floor,
+        servers: servers.iter().map(|server| server.name.into()).collect(),
+        missing,
+        cells: cells.iter().map(Cell::to_string).collect(),
         rounds: arguments.rounds,
         window_s: arguments.window.as_secs_f64(),
         runs: Vec::new(),
     };
-    let total = arguments.rounds as usize * arguments.cells.len() * servers.len();
+    let total = arguments.rounds as usize * cells.len() * servers.len();
     for round in 0..arguments.rounds {
-        for (row, &cell) in arguments.cells.iter().enumerate() {
+        for (row, &cell) in cells.iter().enumerate() {
             for turn in 0..servers.len() {
                 // Another order in each round and cell: whoever comes after a hungry neighbour is not always the same.
-                let (name, _) = servers[(turn + row + round as usize) % servers.len()];
-                let measurement = measure(name, cell, arguments)
-                    .map_err(|error| format!("{name} at {cell}: {error}"))?;
+                let server = &servers[(turn + row + round as usize) % servers.len()];
+                let measurement = measure(server, cell, arguments)
+                    .map_err(|error| format!("{} at {cell}: {error}", server.name))?;
                 let run = Run {
-                    server: name.into(),
+                    server: server.name.into(),
                     cell: cell.to_string(),
                     round,
                     measurement,
@@ -125,40 +166,22 @@ fn run(arguments: &Arguments) -> Result<()> {
     json.parent().map_or(Ok(()), fs::create_dir_all)?;
     fs::write(&json, serde_json::to_string_pretty(&results)? + "\n")?;
     fs::write(json.with_extension("md"), report)?;
-    eprintln!("written: {} and .md", json.display());
+    fs::write(json.with_extension("svg"), chart::svg(&results))?;
+    eprintln!("written: {}, .md and .svg", json.display());
     Ok(())
 }
 
-/// The servers asked for, in the table's order, or all.
-fn chosen(names: &[String]) -> Result<Vec<(&'static str, &'static str)>> {
-    if let Some(unknown) = names
-        .iter()
-        .find(|name| SERVERS.iter().all(|(known, _)| known != name))
-    {
-        let known: Vec<_> = SERVERS.iter().map(|(name, _)| *name).collect();
-        return Err(format!(
-            "there is no server {unknown:?}; there are: {}",
-            known.join(", ")
-        )
-        .into());
-    }
-    Ok(SERVERS
-        .iter()
-        .filter(|(name, _)| names.is_empty() || names.iter().any(|asked| asked == name))
-        .copied()
-        .collect())
-}
-
 /// One run with a server of its own.
-fn measure(name: &str, cell: Cell, arguments: &Arguments) -> Result<load::Measurement> {
-    let server = Server::start(name, arguments.server_core)?;
+fn measure(server: &Chosen, cell: Cell, arguments: &Arguments) -> Result<load::Measurement> {
+    let running = Server::start(&server.program, arguments.server_core)?;
     drive(&Plan {
-        address: server.address,
+        address: running.address,
         path: "/echo".into(),
         cell,
         warm_up: arguments.warm_up,
         window: arguments.window,
-        server_pid: Some(server.pid()),
+        compares: server.is_websocket,
+        server_pid: Some(running.pid()),
     })
 }
 

@@ -6,6 +6,9 @@ use load::Measurement;
 
 use crate::results::{Results, Run, Spread, Verdict};
 
+/// Cells in one table, and panels in one row of the chart: the sizes of the full set.
+pub(crate) const COLUMNS: usize = 5;
+
 /// One line while the matrix runs.
 pub(crate) fn progress(run: &Run) -> String {
     let measurement = &run.measurement;
@@ -30,10 +33,18 @@ pub(crate) fn markdown(results: &Results) -> String {
         "\n## Thousand messages per second of server CPU\n\nMedian over the rounds; in parentheses {base} divided by the \
          server, round by round: median, least to greatest. Above 1, {base} does more with the same CPU.\n\n"
     );
-    table(&mut out, results, per_cpu);
+    tables(&mut out, results, per_cpu);
+    if let Some(floor) = &results.floor {
+        let _ = write!(
+            out,
+            "\n## Share of the floor\n\nMessages per second of server CPU divided by those of {floor}, round by round: \
+             median, least to greatest. {floor} only moves the bytes; its replies are counted and not compared.\n\n"
+        );
+        tables(&mut out, results, share);
+    }
     out += "\n## Thousand messages per second of wall time, and how busy the server's core was\n\n\
             At depth 1 also the time from a write to its reply, in µs: median / 99th percentile.\n\n";
-    table(&mut out, results, wall);
+    tables(&mut out, results, wall);
     out
 }
 
@@ -65,6 +76,9 @@ fn facts(out: &mut String, results: &Results) {
         .map(|(server, version)| format!("{server} = {version}"))
         .collect();
     let _ = writeln!(out, "Servers: {}.", versions.join(", "));
+    for missing in &results.missing {
+        let _ = writeln!(out, "\nLeft out: {missing}.");
+    }
 }
 
 /// One line: is the base ahead of every other server in this cell, and who is closest.
@@ -93,22 +107,41 @@ fn verdict(results: &Results, cell: &str) -> String {
     } else {
         format!("; behind or level with {}", behind.join(", "))
     };
+    let share = results
+        .share_of_floor(base, cell)
+        .map_or(String::new(), |share| {
+            format!("; {:.2} of the floor", share.median)
+        });
     format!(
-        "- `{cell}`: {base} is **{word}** (closest {closest}: {}){behind}\n",
+        "- `{cell}`: {base} is **{word}** (closest {closest}: {}){behind}{share}\n",
         spread(*ratio)
     )
 }
 
-fn table(out: &mut String, results: &Results, entry: fn(&Results, &str, &str) -> String) {
-    let _ = writeln!(out, "| | {} |", results.cells.join(" | "));
-    let _ = writeln!(out, "|---|{}", "---|".repeat(results.cells.len()));
-    for server in &results.servers {
-        let row: Vec<_> = results
-            .cells
-            .iter()
-            .map(|cell| entry(results, server, cell))
-            .collect();
-        let _ = writeln!(out, "| {server} | {} |", row.join(" | "));
+/// One table for every few cells, so that each fits a page.
+fn tables(out: &mut String, results: &Results, entry: fn(&Results, &str, &str) -> String) {
+    for (number, cells) in results.cells.chunks(COLUMNS).enumerate() {
+        if number > 0 {
+            out.push('\n');
+        }
+        let _ = writeln!(out, "| | {} |", cells.join(" | "));
+        let _ = writeln!(out, "|---|{}", "---|".repeat(cells.len()));
+        for server in &results.servers {
+            let row: Vec<_> = cells
+                .iter()
+                .map(|cell| entry(results, server, cell))
+                .collect();
+            let _ = writeln!(out, "| {server} | {} |", row.join(" | "));
+        }
+    }
+}
+
+fn share(results: &Results, server: &str, cell: &str) -> String {
+    match results.share_of_floor(server, cell) {
+        Some(_) if results.is_floor(server) => "1".into(),
+        Some(share) if server == results.base => format!("**{}**", spread(share)),
+        Some(share) => spread(share),
+        None => "-".into(),
     }
 }
 
@@ -148,7 +181,7 @@ fn spread(spread: Spread) -> String {
 }
 
 /// A rate in thousands with three figures.
-fn thousands(rate: f64) -> String {
+pub(crate) fn thousands(rate: f64) -> String {
     let value = rate / 1e3;
     match value {
         100.0.. => format!("{value:.0}"),
@@ -172,6 +205,25 @@ mod tests {
         assert!(report.contains("- `128x1x1`: ours is **NOT ahead of every peer** (closest b: 0.80, 0.80–0.80); behind or level with b"), "{report}");
         assert!(report.contains("| a | 100 (1.20, 1.20–1.20) |"), "{report}");
         assert!(report.contains("| ours | **120** |"), "{report}");
+    }
+
+    #[test]
+    fn with_a_floor_the_report_says_what_share_of_it_each_server_reaches() {
+        let mut results = results(vec![
+            run("ours", 0, 90_000, 1.0),
+            run("a", 0, 50_000, 1.0),
+            run("b", 0, 100_000, 1.0),
+        ]);
+        results.floor = Some("b".into());
+        results.missing = vec!["c is not installed".into()];
+        let report = markdown(&results);
+        assert!(
+            report.contains("| ours | **0.90, 0.90–0.90** |"),
+            "{report}"
+        );
+        assert!(report.contains("| b | 1 |"), "{report}");
+        assert!(report.contains("; 0.90 of the floor"), "{report}");
+        assert!(report.contains("Left out: c is not installed."), "{report}");
     }
 
     #[test]

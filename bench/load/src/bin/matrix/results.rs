@@ -10,7 +10,11 @@ use crate::facts::Facts;
 pub(crate) struct Results {
     pub(crate) facts: Facts,
     pub(crate) base: String,
+    /// The server that is no WebSocket server and shows what is possible.
+    pub(crate) floor: Option<String>,
     pub(crate) servers: Vec<String>,
+    /// What was left out, and why.
+    pub(crate) missing: Vec<String>,
     pub(crate) cells: Vec<String>,
     pub(crate) rounds: u32,
     pub(crate) window_s: f64,
@@ -90,18 +94,34 @@ impl Results {
 
     /// The base's messages per CPU second divided by the server's, each round by itself.
     pub(crate) fn ratio(&self, server: &str, cell: &str) -> Option<Spread> {
-        Spread::of(self.of(&self.base, cell).flat_map(|base| {
-            self.of(server, cell)
-                .filter(|run| run.round == base.round)
-                .filter_map(|run| {
-                    Some(base.measurement.per_cpu_second()? / run.measurement.per_cpu_second()?)
+        self.quotient(&self.base, server, cell)
+    }
+
+    /// The server's messages per CPU second divided by the floor's, each round by itself.
+    pub(crate) fn share_of_floor(&self, server: &str, cell: &str) -> Option<Spread> {
+        self.quotient(server, self.floor.as_deref()?, cell)
+    }
+
+    fn quotient(&self, above: &str, below: &str, cell: &str) -> Option<Spread> {
+        Spread::of(self.of(above, cell).flat_map(|above| {
+            self.of(below, cell)
+                .filter(|below| below.round == above.round)
+                .filter_map(|below| {
+                    Some(above.measurement.per_cpu_second()? / below.measurement.per_cpu_second()?)
                 })
         }))
     }
 
+    pub(crate) fn is_floor(&self, server: &str) -> bool {
+        self.floor.as_deref() == Some(server)
+    }
+
     /// The others in a cell with their ratios, the closest (or furthest ahead) first.
     pub(crate) fn rivals(&self, cell: &str) -> Vec<(&str, Spread)> {
-        let others = self.servers.iter().filter(|server| **server != self.base);
+        let others = self
+            .servers
+            .iter()
+            .filter(|server| **server != self.base && !self.is_floor(server));
         let mut rivals: Vec<_> = others
             .filter_map(|server| Some((server.as_str(), self.ratio(server, cell)?)))
             .collect();
@@ -143,7 +163,9 @@ pub(crate) mod tests {
         Results {
             facts: Facts::default(),
             base: "ours".into(),
+            floor: None,
             servers: ["ours", "a", "b"].map(String::from).into(),
+            missing: Vec::new(),
             cells: vec!["128x1x1".into()],
             rounds: 3,
             window_s: 1.0,
@@ -206,6 +228,23 @@ pub(crate) mod tests {
                 .collect::<Vec<_>>(),
             ["b", "a"]
         );
+    }
+
+    #[test]
+    fn the_floor_is_no_rival_but_what_every_server_is_a_share_of() {
+        let mut results = results(vec![
+            run("ours", 0, 90, 1.0),
+            run("a", 0, 50, 1.0),
+            run("b", 0, 100, 1.0),
+        ]);
+        results.floor = Some("b".into());
+        let share = |server| {
+            results
+                .share_of_floor(server, "128x1x1")
+                .map(|spread| spread.median)
+        };
+        assert_eq!((share("ours"), share("a")), (Some(0.9), Some(0.5)));
+        assert_eq!(results.rivals("128x1x1").len(), 1);
     }
 
     #[test]
