@@ -10,8 +10,8 @@ use std::ops::Range;
 
 /// Payloads from this length on are kept by reference instead of being copied.
 ///
-/// Measured with echo over loopback (`bench/`): below it, one more slice in the vectored
-/// write costs more than the copy.
+/// Measured with echo over loopback: 16 KiB is better referenced than copied. Where exactly the
+/// line runs was not measured.
 pub(super) const REFERENCE_FROM: usize = 8 * 1024;
 
 /// A drained prefix of the copied bytes longer than this is given back before it is all

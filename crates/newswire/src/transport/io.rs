@@ -84,7 +84,8 @@ pub(crate) fn poll_readable<T: Transport>(
     }
 }
 
-/// Writes all that `connection` wants written.
+/// Writes all that `connection` wants written, and has a transport with a buffer of its own (TLS)
+/// pass it on.
 #[inline]
 pub(crate) fn poll_write<T: Transport>(
     transport: &mut T,
@@ -107,7 +108,7 @@ pub(crate) fn poll_write<T: Transport>(
             take_transmit_back(connection);
         }
     }
-    Poll::Ready(Ok(()))
+    Pin::new(transport).poll_flush(cx)
 }
 
 fn poll_write_vectored<T: Transport>(

@@ -1,7 +1,8 @@
 //! A connection that is driven by the task of its handler: the handler runs, then everything
 //! that it and the peer have produced is written in one turn. So a message that was sent
 //! never waits for the handler's next call, and many of them share one write. Control frames
-//! are answered, deadlines kept and closes noticed whatever the handler waits for.
+//! are answered, deadlines kept and closes noticed whatever the handler waits for, as far as the
+//! first message that nobody has received yet.
 
 use super::shared::Shared;
 use crate::Error;

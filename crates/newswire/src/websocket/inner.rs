@@ -38,6 +38,8 @@ pub(crate) struct Inner<T: Transport> {
     drained: bool,
     /// The peer's bytes are being waited for.
     reading: bool,
+    /// The transport may still hold something that was written to it.
+    unflushed: bool,
     /// The sending half is shut down.
     shut_down: bool,
     io_error: Option<std::io::Error>,
@@ -68,6 +70,7 @@ impl<T: Transport> Inner<T> {
             unclaimed: None,
             drained: false,
             reading: false,
+            unflushed: false,
             shut_down: false,
             io_error: None,
             lost: false,
@@ -80,6 +83,21 @@ impl<T: Transport> Inner<T> {
     /// Whether the connection has ended and the transport is dropped.
     pub(crate) fn has_ended(&self) -> bool {
         self.transport.is_none()
+    }
+
+    /// Whether something waits to be written, here or in the transport.
+    #[inline]
+    fn wants_write(&self) -> bool {
+        self.connection.wants_write() || self.unflushed
+    }
+
+    /// Whether the closing handshake is complete but for what the transport still holds. The
+    /// close timeout bounds it.
+    #[inline]
+    fn has_last_words(&self) -> bool {
+        self.unflushed
+            && self.connection.failure().is_none()
+            && self.connection.state() == State::Closed
     }
 
     /// Whether senders have to wait. What is closing has room: it gives an error.
@@ -141,7 +159,7 @@ impl<T: Transport> Inner<T> {
                 None => {}
             }
             // All that was read is handled: now what that has produced is written at once.
-            if self.connection.wants_write()
+            if self.wants_write()
                 && self.poll_flush().is_ready()
                 && self.connection.state() == State::Closed
             {
@@ -151,7 +169,7 @@ impl<T: Transport> Inner<T> {
             if self.driver.is_none() && self.poll_timer(cx) {
                 continue;
             }
-            if self.poll_read(cx).is_pending() {
+            if self.has_last_words() || self.poll_read(cx).is_pending() {
                 return Poll::Pending;
             }
         }
@@ -163,7 +181,7 @@ impl<T: Transport> Inner<T> {
     #[inline]
     pub(super) fn poll_quietly(&mut self, cx: &mut Context<'_>) {
         // The usual turn ends in `recv`, which has done all there was to do.
-        if !self.recv_waits || self.connection.wants_write() || !self.timer_is_set(cx) {
+        if !self.recv_waits || self.wants_write() || !self.timer_is_set(cx) {
             self.poll_everything(cx);
         }
     }
@@ -194,7 +212,7 @@ impl<T: Transport> Inner<T> {
             if (drained && self.connection.state() == State::Closed) || self.poll_timer(cx) {
                 continue;
             }
-            if self.recv_waits || self.unclaimed.is_some() {
+            if self.recv_waits || self.unclaimed.is_some() || self.has_last_words() {
                 return;
             }
             self.shut_down_when_done(cx);
@@ -224,6 +242,9 @@ impl<T: Transport> Inner<T> {
     /// The next message that is already here. Control frames need nothing more.
     #[inline]
     fn poll_events(&mut self) -> Option<Message> {
+        if self.has_last_words() {
+            return None;
+        }
         while let Some(event) = self.connection.poll_event() {
             match event {
                 Event::Message(message) => {
@@ -238,7 +259,8 @@ impl<T: Transport> Inner<T> {
     }
 
     fn end(&mut self) {
-        self.lost |= self.connection.buffered_amount() > 0;
+        self.lost |= self.wants_write();
+        self.unflushed = false;
         self.transport = None;
         self.timer = None;
         let io_error = self.io_error.take();
@@ -287,9 +309,10 @@ impl<T: Transport> Inner<T> {
         let Some(transport) = &mut self.transport else {
             return Poll::Ready(Ok(()));
         };
-        if !self.connection.wants_write() {
+        if !self.connection.wants_write() && !self.unflushed {
             return Poll::Ready(Ok(()));
         }
+        self.unflushed = true;
         let writers;
         let waker = match &self.driver {
             Some(driver) => driver,
@@ -300,6 +323,7 @@ impl<T: Transport> Inner<T> {
         };
         let cx = &mut Context::from_waker(waker);
         let written = io::poll_write(transport, &mut self.connection, cx);
+        self.unflushed = written.is_pending();
         let result = match written {
             Poll::Pending => Poll::Pending,
             Poll::Ready(Ok(())) => Poll::Ready(Ok(())),
@@ -311,7 +335,9 @@ impl<T: Transport> Inner<T> {
                 Poll::Ready(Err(kind))
             }
         };
-        if self.connection.buffered_amount() < self.wake_writers_below {
+        // Nothing waits any more only when the transport holds nothing either.
+        let waiting = self.connection.buffered_amount() + usize::from(self.unflushed);
+        if waiting < self.wake_writers_below {
             self.wake_writers();
         }
         result
@@ -326,7 +352,7 @@ impl<T: Transport> Inner<T> {
 
     /// `recv` waits, and something is left to write: whoever receives writes that too.
     pub(super) fn wait_for_what_is_left(&mut self, shared: &Shared<T>, cx: &Context<'_>) {
-        if self.connection.buffered_amount() > 0 {
+        if self.wants_write() {
             self.wait_for_write(shared, cx, 1);
         }
     }
@@ -381,6 +407,9 @@ impl<T: Transport> Inner<T> {
         }
         self.timer = None;
         self.connection.handle_timeout(self.reading);
+        if self.connection.state() == State::Closed {
+            self.unflushed = false;
+        }
         true
     }
 

@@ -7,8 +7,8 @@ use crate::support::{
 use http::{HeaderName, HeaderValue};
 use newswire::proto::handshake::ResponseError;
 use newswire::proto::{OpCode, Role};
-use newswire::{Config, ConnectError, Connector, Message, Route, WebSocket};
-use tokio::io::{AsyncWriteExt, duplex};
+use newswire::{CloseCode, Config, ConnectError, Connector, Message, Route, WebSocket};
+use tokio::io::{AsyncWriteExt, BufWriter, duplex};
 use tokio::net::{TcpListener, TcpStream};
 
 fn pattern(len: usize) -> Vec<u8> {
@@ -251,4 +251,27 @@ async fn an_answer_that_is_not_a_websockets_is_shown() {
         matches!(error, ConnectError::Response(ResponseError::Accept { .. })),
         "{error:?}"
     );
+}
+
+#[tokio::test]
+async fn a_transport_with_a_buffer_of_its_own_is_flushed() {
+    let (near, far) = duplex(4096);
+    let serving = tokio::spawn(async {
+        let mut ws = newswire::accept(BufWriter::new(far), &Config::new()).await?;
+        while let Some(message) = ws.recv().await? {
+            ws.send(message).await?;
+        }
+        Ok::<_, newswire::Error>(ws.close_frame())
+    });
+    let connector = Connector::new();
+    let connecting = connector.connect_over("ws://localhost/", BufWriter::new(near));
+    let mut ws = within(connecting).await.unwrap();
+    for len in [0, 5, 100, 5000, 20_000, 100_000] {
+        within(ws.send(pattern(len))).await.unwrap();
+        assert_eq!(message(&mut ws).await, pattern(len).into());
+    }
+    within(ws.close(CloseCode::NORMAL, "bye")).await.unwrap();
+    assert_eq!(ws.close_frame().unwrap().reason, "bye");
+    let seen = within(serving).await.unwrap().unwrap();
+    assert_eq!(seen.unwrap().reason, "bye");
 }
