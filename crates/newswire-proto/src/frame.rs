@@ -179,11 +179,6 @@ impl FrameHeader {
     /// `payload_len` must be below 2^63, as every length of something in memory is.
     #[inline]
     pub fn write(&self, out: &mut Vec<u8>) {
-        if self.masking_key.is_none() && self.payload_len < 126 {
-            // The usual header of a server, without the detour.
-            let first = u8::from(self.fin) << 7 | self.reserved << 4 | self.opcode as u8;
-            return out.extend_from_slice(&[first, self.payload_len as u8]);
-        }
         let mut bytes = [0; MAX_HEADER_LEN];
         let len = self.encode(&mut bytes);
         out.extend_from_slice(&bytes[..len]);
@@ -216,5 +211,67 @@ impl FrameHeader {
             at += 4;
         }
         at
+    }
+}
+
+/// Where a message of one frame lies, all of which has arrived.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct WholeMessage {
+    /// Text, otherwise binary.
+    pub(crate) text: bool,
+    /// The masking key, 0 for a frame without.
+    pub(crate) key: u32,
+    /// Where the payload begins.
+    pub(crate) start: usize,
+    /// Where the payload, and with it the frame, ends.
+    pub(crate) end: usize,
+}
+
+impl WholeMessage {
+    /// Finds the message at the front of `bytes`: what nearly every frame is, told with few
+    /// steps. `None` for all others and for everything that is wrong: [`FrameHeader::parse`]
+    /// tells which.
+    #[inline]
+    pub(crate) fn find(bytes: &[u8], masked: bool) -> Option<Self> {
+        let &[first, second, ..] = bytes else {
+            return None;
+        };
+        // FIN and the opcode, and none of the reserved bits.
+        let text = match first {
+            0x81 => true,
+            0x82 => false,
+            _ => return None,
+        };
+        // A mask bit that is not as it must be makes a number above 127.
+        let (len, at) = match second ^ u8::from(masked) << 7 {
+            short @ 0..=125 => (usize::from(short), 2),
+            126 => match bytes.get(2..).and_then(|b| b.first_chunk()) {
+                Some(extended) => (usize::from(u16::from_be_bytes(*extended)), 4),
+                None => return None,
+            },
+            127 => match bytes.get(2..).and_then(|b| b.first_chunk()) {
+                Some(extended) => (usize::try_from(u64::from_be_bytes(*extended)).ok()?, 10),
+                None => return None,
+            },
+            _ => return None,
+        };
+        let is_minimal = match at {
+            2 => true,
+            4 => len > 125,
+            _ => len > 0xFFFF,
+        };
+        let (key, start) = if masked {
+            let key = bytes.get(at..).and_then(|b| b.first_chunk())?;
+            (u32::from_le_bytes(*key), at + 4)
+        } else {
+            (0, at)
+        };
+        let end = start.checked_add(len)?;
+        (is_minimal && end <= bytes.len()).then_some(Self {
+            text,
+            key,
+            start,
+            end,
+        })
     }
 }

@@ -34,6 +34,12 @@ impl Mask {
         Self(u32::from_le_bytes(key))
     }
 
+    /// A mask of a key in little-endian order.
+    #[inline]
+    pub(crate) const fn from_word(key: u32) -> Self {
+        Self(key)
+    }
+
     /// Masks or unmasks `data` in place and remembers where the next piece goes on.
     #[inline]
     pub fn apply(&mut self, data: &mut [u8]) {

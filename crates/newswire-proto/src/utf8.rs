@@ -13,7 +13,7 @@ const SIMD_FROM: usize = 64;
 #[inline]
 pub(crate) fn is_utf8(bytes: &[u8]) -> bool {
     if bytes.len() < SIMD_FROM {
-        std::str::from_utf8(bytes).is_ok()
+        bytes.is_ascii() || std::str::from_utf8(bytes).is_ok()
     } else {
         simdutf8::basic::from_utf8(bytes).is_ok()
     }

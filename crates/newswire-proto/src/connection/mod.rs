@@ -253,25 +253,34 @@ impl Connection {
             Message::Text(text) => (OpCode::Text, text.into_bytes()),
             Message::Binary(bytes) => (OpCode::Binary, bytes),
         };
+        if self.masking_keys.is_none() && payload.len() < transmit::REFERENCE_FROM {
+            let output = self.transmit.get_or_insert_default();
+            output.copy(opcode, &payload);
+        } else {
+            self.send_in_place(opcode, payload);
+        }
+        Ok(())
+    }
+
+    /// Queues a frame that is masked, or large.
+    fn send_in_place(&mut self, opcode: OpCode, payload: Bytes) {
         let key = self.masking_key();
         let header = FrameHeader::new(opcode, payload.len() as u64, key);
         let output = self.transmit.get_or_insert_default();
         if payload.len() < transmit::REFERENCE_FROM {
-            output.frame(header, &payload);
-            return Ok(());
+            return output.frame(header, &payload);
         }
-        match key {
-            None => output.frame_by_reference(header, payload),
-            // Nobody else looks at these bytes: they are masked where they are.
-            Some(key) => match payload.try_into_mut() {
-                Ok(mut payload) => {
-                    Mask::new(key).apply(&mut payload);
-                    output.frame_by_reference(header, payload.freeze());
-                }
-                Err(payload) => output.frame(header, &payload),
-            },
+        let Some(key) = key else {
+            return output.frame_by_reference(header, payload);
+        };
+        // When nobody else looks at these bytes, they are masked where they are.
+        match payload.try_into_mut() {
+            Ok(mut payload) => {
+                Mask::new(key).apply(&mut payload);
+                output.frame_by_reference(header, payload.freeze());
+            }
+            Err(payload) => output.frame(header, &payload),
         }
-        Ok(())
     }
 
     /// Queues a ping. The peer's pong comes as [`Event::Pong`].
@@ -327,6 +336,14 @@ impl Connection {
     /// After `None` the connection holds no part of the buffers that it was given.
     #[inline]
     pub fn poll_event(&mut self) -> Option<Event> {
+        if self.receiver.has_input() || self.closing.begun {
+            self.poll_any_event()
+        } else {
+            None
+        }
+    }
+
+    fn poll_any_event(&mut self) -> Option<Event> {
         while !self.closing.ignores_input() {
             let limit = self.config.message_limit();
             match self.receiver.next(self.role, limit) {
@@ -342,6 +359,24 @@ impl Connection {
             }
         }
         self.poll_closed()
+    }
+
+    /// The message that [`poll_event`](Self::poll_event) would give next, when it has come in
+    /// one frame and whole: a short cut for what nearly all input is. After `None`, there may
+    /// still be events.
+    #[inline]
+    pub fn poll_whole_message(&mut self) -> Option<Message> {
+        if self.closing.begun {
+            return None;
+        }
+        let limit = self.config.message_limit();
+        match self.receiver.whole_message(self.role, limit) {
+            Ok(message) => message,
+            Err(failure) => {
+                self.fail(failure);
+                None
+            }
+        }
     }
 
     /// The bytes to write now, `None` when there are none. Whatever is left over after a

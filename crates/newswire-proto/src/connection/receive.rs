@@ -3,12 +3,13 @@
 
 use crate::assembler::Assembler;
 use crate::error::{Failure, ProtocolError};
-use crate::frame::{FrameHeader, MAX_HEADER_LEN, OpCode};
+use crate::frame::{FrameHeader, MAX_HEADER_LEN, OpCode, WholeMessage};
 use crate::mask::Mask;
 use crate::message::Message;
 use crate::role::Role;
 use crate::utf8::{self, Utf8Bytes};
 use bytes::{Buf, Bytes, BytesMut};
+use std::mem;
 
 /// What the peer has said with one frame, or with the last frame of a message.
 #[derive(Debug)]
@@ -19,11 +20,17 @@ pub(super) enum Received {
     Close(Bytes),
 }
 
-/// The receiving half. Between reads it keeps only what is incomplete: up to 13 bytes of a
-/// header inline, or the begun payload.
+/// The receiving half. A message of one frame that arrives whole is handed on where it lies; all
+/// else is gathered in [`Unfinished`], which exists only while something is incomplete.
 #[derive(Debug)]
 pub(super) struct Receiver {
     input: BytesMut,
+    unfinished: Option<Box<Unfinished>>,
+}
+
+/// What has begun to arrive and has not ended: a header, a frame, a message.
+#[derive(Debug, Default)]
+struct Unfinished {
     header: [u8; MAX_HEADER_LEN],
     header_len: u8,
     frame: Option<BegunFrame>,
@@ -44,11 +51,7 @@ impl Receiver {
     pub(super) fn new() -> Self {
         Self {
             input: BytesMut::new(),
-            header: [0; MAX_HEADER_LEN],
-            header_len: 0,
-            frame: None,
-            control: Vec::new(),
-            assembler: Assembler::default(),
+            unfinished: None,
         }
     }
 
@@ -68,7 +71,9 @@ impl Receiver {
 
     /// Whether a frame has begun to arrive and has not ended.
     pub(super) fn is_inside_frame(&self) -> bool {
-        self.header_len > 0 || self.frame.is_some()
+        self.unfinished
+            .as_deref()
+            .is_some_and(Unfinished::is_inside_frame)
     }
 
     /// Forgets everything, for a connection that takes no more data.
@@ -76,30 +81,107 @@ impl Receiver {
         *self = Self::new();
     }
 
-    /// The next thing that the peer said, `None` when the input is used up.
+    /// The message at the front of the input, when it is of one frame, whole, and right.
     #[inline]
+    pub(super) fn whole_message(
+        &mut self,
+        us: Role,
+        limit: usize,
+    ) -> Result<Option<Message>, Failure> {
+        if self.unfinished.is_some() {
+            return Ok(None);
+        }
+        let Some(whole) = WholeMessage::find(&self.input, us == Role::Server) else {
+            return Ok(None);
+        };
+        let WholeMessage { start, end, .. } = whole;
+        if end - start > limit {
+            return Ok(None);
+        }
+        if us == Role::Server {
+            Mask::from_word(whole.key).apply(&mut self.input[start..end]);
+        }
+        let frame = if end == self.input.len() {
+            mem::take(&mut self.input)
+        } else {
+            self.input.split_to(end)
+        };
+        let mut payload = frame.freeze();
+        payload.advance(start);
+        if !whole.text {
+            return Ok(Some(Message::Binary(payload)));
+        }
+        if !utf8::is_utf8(&payload) {
+            return Err(ProtocolError::InvalidUtf8.into());
+        }
+        Ok(Some(Message::Text(Utf8Bytes::from_validated(payload))))
+    }
+
+    /// The next thing that the peer said, `None` when the input is used up.
     pub(super) fn next(&mut self, us: Role, limit: usize) -> Result<Option<Received>, Failure> {
-        while !self.input.is_empty() {
-            let received = if self.frame.is_some() {
-                self.take_payload()?
-            } else {
-                self.take_frame(us, limit)?
-            };
+        while self.has_input() {
+            if let Some(message) = self.whole_message(us, limit)? {
+                return Ok(Some(Received::Message(message)));
+            }
+            let unfinished = self.unfinished.get_or_insert_default();
+            let received = unfinished.take(&mut self.input, us, limit)?;
+            if unfinished.is_over() {
+                self.unfinished = None;
+            }
+            if self.input.is_empty() {
+                // An empty rest would still hold a share of the read buffer.
+                self.input = BytesMut::new();
+            }
             if received.is_some() {
                 return Ok(received);
             }
         }
-        // Lets go of the read buffer, of which an empty rest would still hold a share.
-        self.input = BytesMut::new();
+        Ok(None)
+    }
+}
+
+impl Unfinished {
+    fn is_inside_frame(&self) -> bool {
+        self.header_len > 0 || self.frame.is_some()
+    }
+
+    /// Whether nothing is incomplete any more.
+    fn is_over(&self) -> bool {
+        !self.is_inside_frame() && self.assembler.is_idle()
+    }
+
+    /// Takes a header, if none has been taken yet, and what there is of its payload.
+    fn take(
+        &mut self,
+        input: &mut BytesMut,
+        us: Role,
+        limit: usize,
+    ) -> Result<Option<Received>, Failure> {
+        if self.frame.is_none() {
+            let Some(header) = self.take_header(input)? else {
+                return Ok(None);
+            };
+            self.begin_frame(header, us, limit)?;
+        }
+        self.take_payload(input)
+    }
+
+    /// Reads a header, across reads if need be.
+    fn take_header(&mut self, input: &mut BytesMut) -> Result<Option<FrameHeader>, ProtocolError> {
+        let have = usize::from(self.header_len);
+        let more = input.len().min(MAX_HEADER_LEN - have);
+        self.header[have..have + more].copy_from_slice(&input[..more]);
+        if let Some((header, len)) = FrameHeader::parse(&self.header[..have + more])? {
+            input.advance(len - have);
+            self.header_len = 0;
+            return Ok(Some(header));
+        }
+        input.advance(more);
+        self.header_len += more as u8;
         Ok(None)
     }
 
-    /// Reads a header and, when the whole payload has come with it, the frame.
-    #[inline]
-    fn take_frame(&mut self, us: Role, limit: usize) -> Result<Option<Received>, Failure> {
-        let Some(header) = self.take_header()? else {
-            return Ok(None);
-        };
+    fn begin_frame(&mut self, header: FrameHeader, us: Role, limit: usize) -> Result<(), Failure> {
         if header.reserved != 0 {
             // RFC 6455 §5.2: "If a nonzero value is received and none of the negotiated
             // extensions defines the meaning of such a nonzero value, the receiving endpoint
@@ -114,71 +196,27 @@ impl Receiver {
             (Role::Server, Some(_)) => return Err(ProtocolError::Masked.into()),
             _ => {}
         }
-        let mask = header.masking_key.map(Mask::new);
-        let whole = header.payload_len <= self.input.len() as u64;
-        if whole && header.opcode.is_control() {
-            let payload = self.take_input(header.payload_len as usize, mask);
-            return Ok(Some(control(header.opcode, payload.freeze())));
-        }
         if !header.opcode.is_control() {
-            let bypass = whole && header.fin && self.assembler.is_idle();
-            if bypass && header.opcode != OpCode::Continuation {
-                if header.payload_len > limit as u64 {
-                    return Err(Failure::MessageTooBig { limit });
-                }
-                let payload = self.take_input(header.payload_len as usize, mask).freeze();
-                if header.opcode == OpCode::Binary {
-                    return Ok(Some(Received::Message(Message::Binary(payload))));
-                }
-                if !utf8::is_utf8(&payload) {
-                    return Err(ProtocolError::InvalidUtf8.into());
-                }
-                let text = Utf8Bytes::from_validated(payload);
-                return Ok(Some(Received::Message(Message::Text(text))));
-            }
             self.assembler
                 .begin_frame(header.opcode, header.payload_len, limit)?;
         }
         self.frame = Some(BegunFrame {
             opcode: header.opcode,
             fin: header.fin,
-            mask,
+            mask: header.masking_key.map(Mask::new),
             rest: header.payload_len,
         });
-        // An empty frame has no payload to wait for.
-        self.take_payload()
+        Ok(())
     }
 
-    /// Reads a header, across reads if need be.
-    #[inline]
-    fn take_header(&mut self) -> Result<Option<FrameHeader>, ProtocolError> {
-        if self.header_len == 0
-            && let Some((header, len)) = FrameHeader::parse(&self.input)?
-        {
-            self.input.advance(len);
-            return Ok(Some(header));
-        }
-        let have = usize::from(self.header_len);
-        let more = self.input.len().min(MAX_HEADER_LEN - have);
-        self.header[have..have + more].copy_from_slice(&self.input[..more]);
-        if let Some((header, len)) = FrameHeader::parse(&self.header[..have + more])? {
-            self.input.advance(len - have);
-            self.header_len = 0;
-            return Ok(Some(header));
-        }
-        self.input.advance(more);
-        self.header_len += more as u8;
-        Ok(None)
-    }
-
-    /// Takes what has arrived of the begun frame's payload.
-    fn take_payload(&mut self) -> Result<Option<Received>, Failure> {
+    /// Takes what has arrived of the begun frame's payload, which may be empty.
+    fn take_payload(&mut self, input: &mut BytesMut) -> Result<Option<Received>, Failure> {
         let Some(frame) = &mut self.frame else {
             return Ok(None);
         };
-        let len = frame.rest.min(self.input.len() as u64) as usize;
+        let len = frame.rest.min(input.len() as u64) as usize;
         frame.rest -= len as u64;
-        let piece = &mut self.input[..len];
+        let piece = &mut input[..len];
         if let Some(mask) = &mut frame.mask {
             mask.apply(piece);
         }
@@ -187,34 +225,19 @@ impl Receiver {
         } else {
             self.assembler.push(piece, frame.rest, frame.fin)?;
         }
-        self.input.advance(len);
+        input.advance(len);
         if frame.rest > 0 {
             return Ok(None);
         }
         let (opcode, fin) = (frame.opcode, frame.fin);
         self.frame = None;
         if opcode.is_control() {
-            let payload = std::mem::take(&mut self.control).into();
-            return Ok(Some(control(opcode, payload)));
+            return Ok(Some(control(opcode, mem::take(&mut self.control).into())));
         }
         if fin {
             return Ok(Some(Received::Message(self.assembler.finish()?)));
         }
         Ok(None)
-    }
-
-    /// The next `len` bytes of the input, unmasked where they are.
-    #[inline]
-    fn take_input(&mut self, len: usize, mask: Option<Mask>) -> BytesMut {
-        let mut payload = if len == self.input.len() {
-            std::mem::take(&mut self.input)
-        } else {
-            self.input.split_to(len)
-        };
-        if let Some(mut mask) = mask {
-            mask.apply(&mut payload);
-        }
-        payload
     }
 }
 

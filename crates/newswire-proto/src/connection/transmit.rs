@@ -51,8 +51,23 @@ struct Referenced {
 }
 
 impl Transmit {
-    /// Queues a frame, copying its payload, and masking the copy when the header says so.
+    /// Queues a whole message without a mask, copying its payload of less than 64 KiB.
     #[inline]
+    pub(super) fn copy(&mut self, opcode: OpCode, payload: &[u8]) {
+        let first = 0x80 | opcode as u8;
+        let header_len = if payload.len() < 126 {
+            self.copied.extend_from_slice(&[first, payload.len() as u8]);
+            2
+        } else {
+            let [high, low] = (payload.len() as u16).to_be_bytes();
+            self.copied.extend_from_slice(&[first, 126, high, low]);
+            4
+        };
+        self.copied.extend_from_slice(payload);
+        self.remaining += header_len + payload.len();
+    }
+
+    /// Queues a frame, copying its payload, and masking the copy when the header says so.
     pub(super) fn frame(&mut self, header: FrameHeader, payload: &[u8]) {
         let before = self.copied.len();
         header.write(&mut self.copied);

@@ -31,23 +31,12 @@ thread_local! {
     static OUTPUT: Cell<Option<Box<Transmit>>> = const { Cell::new(None) };
 }
 
-/// What a read has given.
-pub(crate) enum Read {
-    /// Bytes, and whether the transport had no more of them just then.
-    Data(BytesMut, Drained),
-    /// The end.
-    End,
-}
-
-/// Whether a read has emptied the transport, so that another would only wait.
-pub(crate) type Drained = bool;
-
-/// Reads once.
+/// Reads once. No bytes mean the end.
 #[inline]
 pub(crate) fn poll_read<T: Transport>(
     transport: &mut T,
     cx: &mut Context<'_>,
-) -> Poll<io::Result<Read>> {
+) -> Poll<io::Result<BytesMut>> {
     INPUT.with(|buffer| match buffer.try_borrow_mut() {
         Ok(mut buffer) => poll_read_into(transport, cx, &mut buffer),
         // A transport that is itself made of such connections.
@@ -60,28 +49,21 @@ fn poll_read_into<T: Transport>(
     transport: &mut T,
     cx: &mut Context<'_>,
     buffer: &mut BytesMut,
-) -> Poll<io::Result<Read>> {
+) -> Poll<io::Result<BytesMut>> {
     if !buffer.try_reclaim(READ_BUFFER) && buffer.capacity() < LEAST_ROOM {
         *buffer = BytesMut::with_capacity(READ_BUFFER);
     }
-    let room = buffer.capacity();
-    match ready!(pin!(transport.read_buf(buffer)).poll(cx))? {
-        0 => Poll::Ready(Ok(Read::End)),
-        len => Poll::Ready(Ok(Read::Data(buffer.split(), len < room))),
-    }
+    ready!(match as_stream(transport) {
+        Some(stream) => stream.poll_read_some(cx, buffer),
+        None => pin!(transport.read_buf(buffer)).poll(cx),
+    })?;
+    Poll::Ready(Ok(buffer.split()))
 }
 
-/// Waits, where the transport can tell, until a read would not wait. It is cheaper than a read
-/// that waits, of which every turn would otherwise make one.
+/// The stream that is nearly every transport, which has shorter ways than the traits.
 #[inline]
-pub(crate) fn poll_readable<T: Transport>(
-    transport: &mut T,
-    cx: &mut Context<'_>,
-) -> Poll<io::Result<()>> {
-    match (transport as &mut dyn Any).downcast_ref::<Stream>() {
-        Some(stream) => stream.poll_readable(cx),
-        None => Poll::Ready(Ok(())),
-    }
+fn as_stream<T: Transport>(transport: &T) -> Option<&Stream> {
+    (transport as &dyn Any).downcast_ref()
 }
 
 /// Writes all that `connection` wants written, and has a transport with a buffer of its own (TLS)
@@ -93,12 +75,14 @@ pub(crate) fn poll_write<T: Transport>(
     cx: &mut Context<'_>,
 ) -> Poll<io::Result<()>> {
     while let Some(output) = connection.poll_transmit() {
-        let transport = Pin::new(&mut *transport);
         let first = output.chunk();
         let written = if first.len() < output.remaining() && transport.is_write_vectored() {
             ready!(poll_write_vectored(transport, output, cx))?
         } else {
-            ready!(transport.poll_write(cx, first))?
+            ready!(match as_stream(transport) {
+                Some(stream) => stream.poll_write_some(cx, first),
+                None => Pin::new(&mut *transport).poll_write(cx, first),
+            })?
         };
         if written == 0 {
             return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
@@ -112,13 +96,13 @@ pub(crate) fn poll_write<T: Transport>(
 }
 
 fn poll_write_vectored<T: Transport>(
-    transport: Pin<&mut T>,
+    transport: &mut T,
     output: &Transmit,
     cx: &mut Context<'_>,
 ) -> Poll<io::Result<usize>> {
     let mut slices = [IoSlice::new(&[]); SLICES];
     let count = output.chunks_vectored(&mut slices);
-    transport.poll_write_vectored(cx, &slices[..count])
+    Pin::new(transport).poll_write_vectored(cx, &slices[..count])
 }
 
 /// Lends `connection` the thread's output, so that it need not own one.

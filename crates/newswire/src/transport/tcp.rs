@@ -1,12 +1,26 @@
 //! TCP streams: the transport of [`connect`](crate::connect) and of
 //! [`Server`](crate::Server).
 
+use bytes::BytesMut;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::task::{Context, Poll};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use std::task::{Context, Poll, ready};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::task::coop::poll_proceed;
+
+/// Whether a read that was given less than it had room for has emptied the socket, and the
+/// reactor will tell when there is more: so with epoll and kqueue.
+const LESS_MEANS_EMPTY: bool = cfg!(any(
+    target_os = "android",
+    target_os = "freebsd",
+    target_os = "ios",
+    target_os = "linux",
+    target_os = "macos",
+    target_os = "netbsd",
+    target_os = "openbsd",
+));
 
 /// The transport that this library opens or accepts itself.
 ///
@@ -33,11 +47,66 @@ impl Stream {
     }
 }
 
+/// The traits' reads and writes in fewer steps: nothing is asked of the reactor as long as the
+/// socket is known to be ready.
 impl Stream {
-    /// Waits until a read would not wait.
+    /// Reads once, into the room that `buffer` has; 0 means the end.
     #[inline]
-    pub(super) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.0.poll_read_ready(cx)
+    pub(super) fn poll_read_some(
+        &self,
+        cx: &mut Context<'_>,
+        buffer: &mut BytesMut,
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            let turn = ready!(poll_proceed(cx));
+            if let Some(read) = not_blocked(self.try_read(buffer)) {
+                turn.made_progress();
+                return Poll::Ready(read);
+            }
+            ready!(self.0.poll_read_ready(cx))?;
+        }
+    }
+
+    /// Reads once, and takes note when that has emptied the socket, so that the next read
+    /// waits without asking it.
+    fn try_read(&self, buffer: &mut BytesMut) -> io::Result<usize> {
+        let room = buffer.capacity() - buffer.len();
+        let mut emptied = None;
+        let read = self.0.try_io(Interest::READABLE, || {
+            let len = self.0.try_read_buf(buffer)?;
+            if LESS_MEANS_EMPTY && 0 < len && len < room {
+                emptied = Some(len);
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            Ok(len)
+        });
+        emptied.map_or(read, Ok)
+    }
+
+    /// Writes once.
+    #[inline]
+    pub(super) fn poll_write_some(
+        &self,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            let turn = ready!(poll_proceed(cx));
+            if let Some(written) = not_blocked(self.0.try_write(bytes)) {
+                turn.made_progress();
+                return Poll::Ready(written);
+            }
+            ready!(self.0.poll_write_ready(cx))?;
+        }
+    }
+}
+
+/// `None` when the socket is not ready.
+#[inline]
+fn not_blocked(result: io::Result<usize>) -> Option<io::Result<usize>> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
+        result => Some(result),
     }
 }
 

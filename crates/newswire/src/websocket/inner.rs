@@ -4,7 +4,7 @@
 use super::shared::Shared;
 use crate::error::{RecvError, SendError};
 use crate::transport::Transport;
-use crate::transport::io::{self, Read};
+use crate::transport::io;
 use newswire_proto::{CloseCode, Connection, Event, Message, State};
 use parking_lot::Mutex;
 use std::future::Future;
@@ -34,8 +34,6 @@ pub(crate) struct Inner<T: Transport> {
     pub(super) recv_waits: bool,
     /// A message that the driver has read while nobody was in `recv`.
     pub(super) unclaimed: Option<Message>,
-    /// The last read has emptied the transport.
-    drained: bool,
     /// The peer's bytes are being waited for.
     reading: bool,
     /// The transport may still hold something that was written to it.
@@ -68,7 +66,6 @@ impl<T: Transport> Inner<T> {
             driver: None,
             recv_waits: false,
             unclaimed: None,
-            drained: false,
             reading: false,
             unflushed: false,
             shut_down: false,
@@ -239,18 +236,28 @@ impl<T: Transport> Inner<T> {
         }
     }
 
-    /// The next message that is already here. Control frames need nothing more.
+    /// The next message, when there is one without more ado: no read, no write, nothing that
+    /// ends.
     #[inline]
+    pub(super) fn next_at_hand(&mut self) -> Option<Message> {
+        if self.unclaimed.is_some() {
+            // The driver stopped reading when it had this message.
+            return self.unclaimed.take();
+        }
+        if self.unflushed {
+            return None;
+        }
+        self.connection.poll_whole_message()
+    }
+
+    /// The next message that is already here. Control frames need nothing more.
     fn poll_events(&mut self) -> Option<Message> {
         if self.has_last_words() {
             return None;
         }
         while let Some(event) = self.connection.poll_event() {
             match event {
-                Event::Message(message) => {
-                    self.reading = false;
-                    return Some(message);
-                }
+                Event::Message(message) => return Some(message),
                 Event::Closed => self.end(),
                 _ => {}
             }
@@ -279,22 +286,16 @@ impl<T: Transport> Inner<T> {
         let Some(transport) = &mut self.transport else {
             return Poll::Pending;
         };
-        if std::mem::take(&mut self.drained)
-            && let Poll::Pending = io::poll_readable(transport, cx)
-        {
-            self.reading = true;
-            return Poll::Pending;
-        }
         match io::poll_read(transport, cx) {
             Poll::Pending => {
                 self.reading = true;
                 return Poll::Pending;
             }
-            Poll::Ready(Ok(Read::Data(data, drained))) => {
-                self.drained = drained;
+            Poll::Ready(Ok(data)) if data.is_empty() => self.connection.handle_eof(),
+            Poll::Ready(Ok(data)) => {
+                self.reading = false;
                 self.connection.handle_data(data);
             }
-            Poll::Ready(Ok(Read::End)) => self.connection.handle_eof(),
             Poll::Ready(Err(error)) => {
                 self.io_error.get_or_insert(error);
                 self.connection.handle_eof();

@@ -43,11 +43,20 @@ impl<T: Transport> Shared<T> {
         cx: &mut Context<'_>,
     ) -> Poll<Result<Option<Message>, RecvError>> {
         let mut inner = self.lock();
-        if inner.unclaimed.is_some() {
-            // The driver stopped reading when it had this message.
+        if let Some(message) = inner.next_at_hand() {
+            // When this task does not go on reading, the driver does.
             inner.wake_driver(self);
-            return Poll::Ready(Ok(inner.unclaimed.take()));
+            return Poll::Ready(Ok(Some(message)));
         }
+        self.poll_recv_from(&mut inner, cx)
+    }
+
+    #[inline(never)]
+    fn poll_recv_from(
+        self: &Arc<Self>,
+        inner: &mut Inner<T>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Option<Message>, RecvError>> {
         let polled = inner.poll_message(cx);
         if inner.driver.is_none() {
             if polled.is_pending() {
