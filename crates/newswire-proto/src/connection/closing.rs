@@ -36,16 +36,15 @@ pub enum Side {
     Remote,
 }
 
+/// What is known of the end. It exists from when the first of these things has happened.
 #[derive(Debug, Default)]
 pub(super) struct Closing {
-    /// Anything below has happened; the one thing to look at while a connection is open.
-    pub(super) begun: bool,
-    /// Who began, once it has begun.
+    /// Who began the closing handshake, once one has.
     pub(super) begun_by: Option<Side>,
     /// A Close frame was queued.
     pub(super) sent: bool,
     /// The peer's Close frame.
-    pub(super) received: Option<Box<CloseFrame>>,
+    pub(super) received: Option<CloseFrame>,
     /// Why the connection failed, if it did.
     pub(super) failure: Option<Failure>,
     /// The peer's bytes have ended.
@@ -60,23 +59,14 @@ pub(super) struct Closing {
 
 impl Closing {
     /// Whether what the peer still sends is thrown away.
-    #[inline]
     pub(super) fn ignores_input(&self) -> bool {
-        if !self.begun {
-            return false;
-        }
         // RFC 6455 §1.4: "after receiving a control frame indicating the connection should be
         // closed, a peer discards any further data received."
         self.failure.is_some() || self.received.is_some() || self.cut
     }
 
     /// Whether it is all over; `drained`: nothing waits to be written.
-    #[inline]
     pub(super) fn is_over(&self, role: Role, drained: bool) -> bool {
-        self.begun && self.is_over_since_begun(role, drained)
-    }
-
-    fn is_over_since_begun(&self, role: Role, drained: bool) -> bool {
         if self.cut {
             return true;
         }

@@ -3,6 +3,7 @@
 //! handshake.
 
 mod closing;
+mod react;
 mod receive;
 mod timers;
 mod transmit;
@@ -30,10 +31,6 @@ use std::time::Duration;
 /// RFC 6455 §5.3: "The masking key needs to be unpredictable; thus, the masking key MUST be
 /// derived from a strong source of entropy".
 pub type MaskingKeys = fn() -> [u8; 4];
-
-/// How many bytes of pongs may wait to be written. Then only the newest ping is remembered, so
-/// that a peer that pings and does not read cannot fill the memory.
-const MOST_PONGS: usize = 1024;
 
 /// What has happened on a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,10 +77,7 @@ pub struct Connection {
     transmit: Option<Box<Transmit>>,
     /// How often the output was taken back because all was written, wrapping.
     taken: u32,
-    /// The payload of the newest ping, when it could not be answered because too many answers
-    /// wait to be written.
-    unanswered_ping: Option<Box<[u8]>>,
-    closing: Closing,
+    closing: Option<Box<Closing>>,
     timers: Timers,
 }
 
@@ -107,8 +101,7 @@ impl Connection {
             receiver: Receiver::new(),
             transmit: None,
             taken: 0,
-            unanswered_ping: None,
-            closing: Closing::default(),
+            closing: None,
             timers: Timers::new(&config),
             config,
         }
@@ -128,7 +121,7 @@ impl Connection {
     pub fn state(&self) -> State {
         if self.is_over() {
             State::Closed
-        } else if self.closing.begun {
+        } else if self.closing.is_some() {
             State::Closing
         } else {
             State::Open
@@ -138,19 +131,19 @@ impl Connection {
     /// The Close frame that the peer sent, once it has.
     #[must_use]
     pub fn close_frame(&self) -> Option<&CloseFrame> {
-        self.closing.received.as_deref()
+        self.closing.as_deref()?.received.as_ref()
     }
 
     /// Which end began to close, once one has.
     #[must_use]
     pub fn closed_by(&self) -> Option<Side> {
-        self.closing.begun_by
+        self.closing.as_deref()?.begun_by
     }
 
     /// Why the connection failed, if it did.
     #[must_use]
     pub fn failure(&self) -> Option<Failure> {
-        self.closing.failure
+        self.closing.as_deref()?.failure
     }
 
     /// How many bytes wait to be written, frame headers included.
@@ -173,18 +166,26 @@ impl Connection {
     /// sending half.
     #[must_use]
     pub fn wants_shutdown(&self) -> bool {
-        self.closing.failure.is_some() && self.is_drained()
+        self.failure().is_some() && self.is_drained()
     }
 
     #[inline]
     fn is_over(&self) -> bool {
-        self.closing.begun
-            && !self.receiver.has_input()
-            && self.closing.is_over(self.role, self.is_drained())
+        match self.closing.as_deref() {
+            None => false,
+            Some(closing) => {
+                !self.receiver.has_input() && closing.is_over(self.role, self.is_drained())
+            }
+        }
     }
 
     fn is_drained(&self) -> bool {
         self.buffered_amount() == 0
+    }
+
+    #[inline]
+    fn ignores_input(&self) -> bool {
+        self.closing.as_deref().is_some_and(Closing::ignores_input)
     }
 
     // Inputs.
@@ -194,25 +195,22 @@ impl Connection {
     #[inline]
     pub fn handle_data(&mut self, data: BytesMut) {
         self.timers.received(data.len());
-        if !self.closing.ignores_input() && !data.is_empty() {
+        if !self.ignores_input() && !data.is_empty() {
             self.receiver.push(data);
         }
     }
 
     /// The peer will send no more bytes, or the transport has failed.
     pub fn handle_eof(&mut self) {
-        self.closing.begun = true;
-        self.closing.eof = true;
+        self.closing_mut().eof = true;
     }
 
     /// The transport takes no more bytes. What waits is thrown away; what the peer has sent
     /// can still be read, within the close timeout.
     pub fn handle_write_end(&mut self) {
         self.transmit = None;
-        self.unanswered_ping = None;
-        self.closing.begun = true;
-        self.closing.write_end = true;
-        self.timers.begin_closing(&self.config);
+        self.closing_mut().write_end = true;
+        self.timers.begin_closing();
     }
 
     /// The time that [`poll_timeout`](Self::poll_timeout) gave has passed. `reading` says
@@ -233,7 +231,7 @@ impl Connection {
             Expired::SendPing => self.control(OpCode::Ping, b""),
             Expired::Idle => self.cut(Failure::IdleTimeout),
             Expired::Write => self.cut(Failure::WriteTimeout),
-            Expired::Close if self.closing.received.is_some() => self.closing.cut = true,
+            Expired::Close if self.close_frame().is_some() => self.closing_mut().cut = true,
             Expired::Close => self.cut(Failure::CloseTimeout),
         }
     }
@@ -246,7 +244,7 @@ impl Connection {
     /// [`SendError`] with the message when the connection is closing or closed.
     #[inline]
     pub fn send(&mut self, message: Message) -> Result<(), SendError> {
-        if self.closing.begun {
+        if self.closing.is_some() {
             return Err(SendError(message));
         }
         let (opcode, payload) = match message {
@@ -295,7 +293,7 @@ impl Connection {
                 max: MAX_CONTROL_PAYLOAD,
             });
         }
-        if self.closing.begun {
+        if self.closing.is_some() {
             return Err(CommandError::Closing);
         }
         self.control(OpCode::Ping, payload);
@@ -322,7 +320,7 @@ impl Connection {
         } else {
             CloseFrame::new(code, reason)?
         };
-        if self.closing.begun {
+        if self.closing.is_some() {
             return Err(CommandError::Closing);
         }
         self.begin_closing(Side::Local, &frame);
@@ -336,7 +334,7 @@ impl Connection {
     /// After `None` the connection holds no part of the buffers that it was given.
     #[inline]
     pub fn poll_event(&mut self) -> Option<Event> {
-        if self.receiver.has_input() || self.closing.begun {
+        if self.receiver.has_input() || self.closing.is_some() {
             self.poll_any_event()
         } else {
             None
@@ -344,7 +342,7 @@ impl Connection {
     }
 
     fn poll_any_event(&mut self) -> Option<Event> {
-        while !self.closing.ignores_input() {
+        while !self.ignores_input() {
             let limit = self.config.message_limit();
             match self.receiver.next(self.role, limit) {
                 Ok(Some(Received::Message(message))) => return Some(Event::Message(message)),
@@ -366,7 +364,7 @@ impl Connection {
     /// still be events.
     #[inline]
     pub fn poll_whole_message(&mut self) -> Option<Message> {
-        if self.closing.begun {
+        if self.closing.is_some() {
             return None;
         }
         let limit = self.config.message_limit();
@@ -391,7 +389,7 @@ impl Connection {
     #[must_use]
     #[inline]
     pub fn wants_write(&self) -> bool {
-        self.unanswered_ping.is_some() || !self.is_drained()
+        self.transmit.as_deref().is_some_and(Transmit::wants_write)
     }
 
     /// Whether [`poll_timeout`](Self::poll_timeout) has a time to give.
@@ -406,7 +404,7 @@ impl Connection {
     /// [`handle_timeout`](Self::handle_timeout).
     #[inline]
     pub fn poll_timeout(&mut self) -> Option<Duration> {
-        self.timers.take()
+        self.timers.take(&self.config)
     }
 
     /// Lends the connection an output, whose memory it will use for what is sent from now on.
@@ -432,111 +430,10 @@ impl Connection {
     /// for it.
     #[inline]
     pub fn take_transmit(&mut self) -> Option<Box<Transmit>> {
-        if !self.is_drained() {
+        if self.wants_write() {
             return None;
         }
         self.taken = self.taken.wrapping_add(1);
         self.transmit.take()
-    }
-
-    fn masking_key(&self) -> Option<[u8; 4]> {
-        self.masking_keys.map(|next_key| next_key())
-    }
-
-    fn control(&mut self, opcode: OpCode, payload: &[u8]) {
-        if self.closing.write_end {
-            return;
-        }
-        let header = FrameHeader::new(opcode, payload.len() as u64, self.masking_key());
-        self.transmit.get_or_insert_default().frame(header, payload);
-    }
-
-    /// Answers a ping, or remembers it while too many answers wait.
-    #[cold]
-    fn answer_ping(&mut self, payload: &[u8]) {
-        // RFC 6455 §5.5.2: "Upon receipt of a Ping frame, an endpoint MUST send a Pong frame in
-        // response, unless it already received a Close frame." Our own Close changes nothing.
-        if self.closing.received.is_some() || self.closing.write_end {
-            return;
-        }
-        let output = self.transmit.get_or_insert_default();
-        if output.pongs_len() < MOST_PONGS {
-            self.unanswered_ping = None;
-            output.pong(payload, self.masking_keys.map(|next_key| next_key()));
-        } else {
-            // RFC 6455 §5.5.3: "If an endpoint receives a Ping frame and has not yet sent Pong
-            // frame(s) in response to previous Ping frame(s), the endpoint MAY elect to send a
-            // Pong frame for only the most recently processed Ping frame."
-            self.unanswered_ping = Some(payload.into());
-        }
-    }
-
-    /// Answers the remembered ping if there is room now.
-    #[inline]
-    fn answer_remembered_ping(&mut self) {
-        if let Some(payload) = self.unanswered_ping.take() {
-            self.answer_ping(&payload);
-        }
-    }
-
-    fn close_received(&mut self, payload: Bytes) {
-        match CloseFrame::parse(payload) {
-            Ok(frame) => {
-                if !self.closing.sent {
-                    // RFC 6455 §5.5.1: "When sending a Close frame in response, the endpoint
-                    // typically echos the status code it received." The reason goes with it:
-                    // a browser shows its user the one that it received.
-                    self.begin_closing(Side::Remote, &frame);
-                }
-                self.closing.received = Some(Box::new(frame));
-                self.receiver.discard();
-            }
-            Err(error) => self.fail(error.into()),
-        }
-    }
-
-    fn begin_closing(&mut self, side: Side, frame: &CloseFrame) {
-        self.answer_remembered_ping();
-        self.unanswered_ping = None;
-        self.control(OpCode::Close, &frame.payload());
-        self.closing.begun = true;
-        self.closing.sent = true;
-        self.closing.begun_by.get_or_insert(side);
-        self.timers.begin_closing(&self.config);
-    }
-
-    /// RFC 6455 §7.1.7, "Fail the WebSocket Connection": the peer is told why, unless a
-    /// Close frame was already sent.
-    fn fail(&mut self, failure: Failure) {
-        self.closing.begun = true;
-        self.closing.failure = Some(failure);
-        self.receiver.discard();
-        if let (false, Some(code)) = (self.closing.sent, failure.close_code()) {
-            let frame = CloseFrame {
-                code,
-                reason: Utf8Bytes::default(),
-            };
-            self.begin_closing(Side::Local, &frame);
-        }
-        self.timers.begin_closing(&self.config);
-    }
-
-    fn cut(&mut self, failure: Failure) {
-        self.closing.failure.get_or_insert(failure);
-        self.closing.begun = true;
-        self.closing.cut = true;
-        self.receiver.discard();
-    }
-
-    #[inline]
-    fn poll_closed(&mut self) -> Option<Event> {
-        if self.closing.reported || !self.is_over() {
-            return None;
-        }
-        if self.closing.received.is_none() {
-            self.closing.failure.get_or_insert(Failure::Lost);
-        }
-        self.closing.reported = true;
-        Some(Event::Closed)
     }
 }

@@ -5,7 +5,7 @@ use crate::config::Config;
 use std::time::Duration;
 
 /// Bytes that must arrive between two checks for a frame in the making to count as alive.
-const LEAST_PROGRESS: usize = 1024;
+const LEAST_PROGRESS: u32 = 1024;
 
 /// What the passing of the deadline means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,31 +32,40 @@ pub(super) struct Seen {
     /// Output is waiting.
     pub(super) unwritten: bool,
     /// Something that changes whenever bytes are written.
-    pub(super) written: (u32, usize),
+    pub(super) written: (u32, u32),
+}
+
+/// How long to wait.
+#[derive(Clone, Copy, Debug)]
+enum Wait {
+    /// Until the next look at whether the peer is alive.
+    IdleCheck,
+    /// For the closing handshake.
+    Close,
 }
 
 #[derive(Debug)]
 pub(super) struct Timers {
     /// A time to wait that the driver has not been told yet.
-    start: Option<Duration>,
+    start: Option<Wait>,
     closing: bool,
-    /// Bytes received since the last check.
-    received: usize,
-    /// [`Seen::written`] at the last check.
-    written: (u32, usize),
     silent_checks: u8,
     stalled_checks: u8,
+    /// Bytes received since the last check.
+    received: u32,
+    /// [`Seen::written`] at the last check.
+    written: (u32, u32),
 }
 
 impl Timers {
     pub(super) fn new(config: &Config) -> Self {
         Self {
-            start: config.idle_check(),
+            start: config.idle_check().map(|_| Wait::IdleCheck),
             closing: false,
-            received: 0,
-            written: (0, 0),
             silent_checks: 0,
             stalled_checks: 0,
+            received: 0,
+            written: (0, 0),
         }
     }
 
@@ -66,20 +75,23 @@ impl Timers {
     }
 
     #[inline]
-    pub(super) fn take(&mut self) -> Option<Duration> {
-        self.start.take()
+    pub(super) fn take(&mut self, config: &Config) -> Option<Duration> {
+        match self.start.take()? {
+            Wait::IdleCheck => config.idle_check(),
+            Wait::Close => Some(config.close_limit()),
+        }
     }
 
     #[inline]
     pub(super) fn received(&mut self, len: usize) {
-        self.received = self.received.saturating_add(len);
+        self.received = self.received.saturating_add(len as u32);
     }
 
     /// The closing handshake has begun: from here on only its own deadline counts.
-    pub(super) fn begin_closing(&mut self, config: &Config) {
+    pub(super) fn begin_closing(&mut self) {
         if !self.closing {
             self.closing = true;
-            self.start = Some(config.close_limit());
+            self.start = Some(Wait::Close);
         }
     }
 
@@ -88,7 +100,7 @@ impl Timers {
         if self.closing {
             return Expired::Close;
         }
-        self.start = config.idle_check();
+        self.start = config.idle_check().map(|_| Wait::IdleCheck);
         let least = if seen.inside_frame { LEAST_PROGRESS } else { 1 };
         let silent = seen.reading && self.received < least;
         let stalled = seen.unwritten && self.written == seen.written;

@@ -35,12 +35,14 @@ pub struct Transmit {
     /// Bytes still to write, copied and referenced ones.
     remaining: usize,
     /// Bytes ever written, wrapping.
-    written: usize,
+    written: u32,
     /// The end, in copied bytes and in references, of what was queued when a write was last
     /// cut short: a frame's end, the first place where another frame may be put in between.
     begun: (usize, usize),
     /// Where in `copied` the pongs stand of which not all is written, 0 to 0 when there are none.
     pongs: Range<usize>,
+    /// The payload of the newest ping, when too many pongs wait for it to be answered.
+    pub(super) unanswered_ping: Option<Box<[u8]>>,
 }
 
 /// Bytes that go out when `at` bytes of `copied` have.
@@ -116,8 +118,14 @@ impl Transmit {
         }
     }
 
+    /// Whether there is something to write, if only the answer to a remembered ping.
+    #[inline]
+    pub(super) fn wants_write(&self) -> bool {
+        self.remaining > 0 || self.unanswered_ping.is_some()
+    }
+
     /// How many bytes were ever written, wrapping.
-    pub(super) fn written(&self) -> usize {
+    pub(super) fn written(&self) -> u32 {
         self.written
     }
 
@@ -205,7 +213,7 @@ impl Buf for Transmit {
             "advanced past the end of the output"
         );
         self.remaining -= count;
-        self.written = self.written.wrapping_add(count);
+        self.written = self.written.wrapping_add(count as u32);
         if self.remaining == 0 {
             return self.reset();
         }
