@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Counts the instructions of the hot paths and compares them with counts.json: `counts.sh [--write]`.
-# Exit code 0: no more than 3 % above the baseline; 1: more; 77: cannot run here. Installs nothing.
+# Counts the instructions of the hot paths and compares them with counts.json: `counts.sh [--write | --add]`.
+# Exit code 0: no more than 3 % above the baseline, or there is none for this compiler, which is then said loudly;
+# 1: more; 77: cannot run here. Installs nothing.
 
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"

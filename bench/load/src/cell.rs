@@ -76,7 +76,12 @@ impl fmt::Display for Cell {
             Kind::Ascii => ":ascii",
             Kind::Utf8 => ":utf8",
         };
-        write!(f, "{}x{}x{}{kind}", self.size, self.connections, self.depth)
+        let (size, unit) = match self.size {
+            size if size > 0 && size.is_multiple_of(1 << 20) => (size >> 20, "M"),
+            size if size > 0 && size.is_multiple_of(1 << 10) => (size >> 10, "K"),
+            size => (size, ""),
+        };
+        write!(f, "{size}{unit}x{}x{}{kind}", self.connections, self.depth)
     }
 }
 
@@ -108,13 +113,15 @@ mod tests {
     fn a_cell_reads_back_as_it_is_written() {
         for text in [
             "128x50x1",
-            "16384x50x16",
+            "16Kx50x16",
+            "1Mx1x1",
             "0x1x1",
-            "1024x50x16:utf8",
+            "1Kx50x16:utf8",
             "128x1x1:ascii",
         ] {
             assert_eq!(text.parse::<Cell>().unwrap().to_string(), text);
         }
+        assert_eq!("1025x1x1".parse::<Cell>().unwrap().to_string(), "1025x1x1");
         assert_eq!("16Kx1x1".parse::<Cell>().unwrap().size, 16_384);
         assert_eq!("1Mx1x1".parse::<Cell>().unwrap().size, 1 << 20);
     }

@@ -1,4 +1,5 @@
-//! The client's opening handshake (RFC 6455 §4.1) in plain bytes, blocking, before any clock runs.
+//! The client's opening handshake (RFC 6455 §4.1) in plain bytes: its request, the check of its response, and one made
+//! blocking, before any clock runs. Many at a time are in `handshakes`.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -8,32 +9,32 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::Result;
+use crate::sources::{Sources, socket};
 
 /// Time for one connection to be made and upgraded.
 const DEADLINE: Duration = Duration::from_secs(5);
+/// The longest response that is read.
+pub(crate) const MAX_HEAD: usize = 8192;
 
 /// Connects and upgrades one connection, and makes it non-blocking with `TCP_NODELAY`.
-pub(crate) fn connect(address: SocketAddr, path: &str) -> Result<TcpStream> {
-    let mut stream = TcpStream::connect_timeout(&address, DEADLINE)?;
-    stream.set_nodelay(true)?;
+pub(crate) fn connect(
+    address: SocketAddr,
+    path: &str,
+    sources: Option<&mut Sources>,
+) -> Result<TcpStream> {
+    let socket = socket(sources)?;
+    socket.connect_timeout(&address.into(), DEADLINE)?;
+    let mut stream = TcpStream::from(socket);
     stream.set_read_timeout(Some(DEADLINE))?;
-    let key = STANDARD.encode(fastrand::u128(..).to_ne_bytes());
-    let request = format!(
-        "GET {path} HTTP/1.1\r\nHost: {address}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-         Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n"
-    );
-    stream.write_all(request.as_bytes())?;
+    let key = key();
+    stream.write_all(request(address, path, &key).as_bytes())?;
 
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         // A byte at a time: what follows the head is not part of it, and nothing is being measured yet.
         let mut byte = [0];
-        if stream.read(&mut byte)? == 0 || head.len() == 8192 {
-            return Err(format!(
-                "no end of the HTTP response in {:?}",
-                String::from_utf8_lossy(&head)
-            )
-            .into());
+        if stream.read(&mut byte)? == 0 || head.len() == MAX_HEAD {
+            return Err(no_end(&head));
         }
         head.push(byte[0]);
     }
@@ -43,13 +44,36 @@ pub(crate) fn connect(address: SocketAddr, path: &str) -> Result<TcpStream> {
     Ok(stream)
 }
 
+/// A `Sec-WebSocket-Key`.
+pub(crate) fn key() -> String {
+    STANDARD.encode(fastrand::u128(..).to_ne_bytes())
+}
+
+/// The request of the opening handshake (RFC 6455 §4.1).
+pub(crate) fn request(address: SocketAddr, path: &str, key: &str) -> String {
+    format!(
+        "GET {path} HTTP/1.1\r\nHost: {address}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n"
+    )
+}
+
+/// What there is of a response that does not end.
+pub(crate) fn no_end(head: &[u8]) -> crate::Error {
+    format!(
+        "no end of the HTTP response in {:?}",
+        String::from_utf8_lossy(head)
+    )
+    .into()
+}
+
 /// What a server answers to this `Sec-WebSocket-Key` (RFC 6455 §4.2.2).
 pub fn accept(key: &str) -> String {
     let digest = sha1_smol::Sha1::from(format!("{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11"));
     STANDARD.encode(digest.digest().bytes())
 }
 
-fn check(head: &str, accept: &str) -> Result<()> {
+/// Whether a response, as far as its empty line, is the right one.
+pub(crate) fn check(head: &str, accept: &str) -> Result<()> {
     let field = |name: &str| {
         let mut lines = head.lines().filter_map(|line| line.split_once(':'));
         lines

@@ -6,6 +6,7 @@ use crate::output;
 use bytesize::ByteSize;
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
+use std::num::NonZeroUsize;
 
 /// WebSocket server and tools
 #[derive(Debug, Parser)]
@@ -45,9 +46,21 @@ pub(crate) struct ServeOptions {
     #[arg(long, default_value = "64MiB", value_name = "SIZE")]
     pub(crate) max_message_size: ByteSize,
 
+    /// How many threads handle connections; one for each core if it is not given
+    #[arg(long, value_parser = workers, value_name = "N")]
+    pub(crate) workers: Option<NonZeroUsize>,
+
     /// Say more: every connection that ends
     #[arg(short, long)]
     pub(crate) verbose: bool,
+}
+
+/// A number of threads.
+fn workers(text: &str) -> Result<NonZeroUsize, String> {
+    text.parse::<NonZeroUsize>()
+        .ok()
+        .filter(|count| count.get() <= 1024)
+        .ok_or_else(|| "write a number from 1 to 1024; one for each core is usual".to_owned())
 }
 
 /// Reads the arguments. When there is nothing to run, help was shown or what is wrong was

@@ -3,12 +3,19 @@
 
 use crate::error::{Failure, ProtocolError};
 use crate::frame::OpCode;
+use crate::mask::Mask;
 use crate::message::Message;
 use crate::utf8::{Utf8Bytes, Utf8Validator};
-use bytes::Bytes;
+use bytes::buf::Limit;
+use bytes::{BufMut, Bytes};
 
 /// The least that the buffer of an incomplete message grows by, in bytes.
-const LEAST_GROWTH: u64 = 1024;
+const LEAST_GROWTH: usize = 1024;
+
+/// From this many bytes on, room is made for three times as much again, else for as much again:
+/// a large message is not copied time and again while it grows, and of room that nothing was read
+/// into, systems hand out only the addresses.
+const LARGE: usize = 64 * 1024;
 
 /// What has arrived of a message that is not yet complete. Idle, it owns no memory.
 #[derive(Debug, Default)]
@@ -70,14 +77,55 @@ impl Assembler {
                 .map_err(|_| ProtocolError::InvalidUtf8)?;
         }
         if self.payload.capacity() - self.payload.len() < piece.len() {
-            // Room grows with what has arrived, never with what was declared: at most as
-            // much again as there is, and no more than the last frame still needs.
-            let have = (self.payload.len() + piece.len()) as u64;
-            let more = have.max(LEAST_GROWTH);
-            let ahead = if last { rest.min(more) } else { more };
-            self.payload.reserve_exact(piece.len() + ahead as usize);
+            let ahead = self.ahead(piece.len(), rest, last);
+            self.payload.reserve_exact(piece.len() + ahead);
         }
         self.payload.extend_from_slice(piece);
+        Ok(())
+    }
+
+    /// How much room to make beyond a piece of `piece` bytes. It grows with what has arrived, never
+    /// with what was declared, and not beyond what the last frame still needs.
+    fn ahead(&self, piece: usize, rest: u64, last: bool) -> usize {
+        let have = self.payload.len() + piece;
+        let most = if have < LARGE {
+            have.max(LEAST_GROWTH)
+        } else {
+            have.saturating_mul(3)
+        };
+        if last {
+            usize::try_from(rest).map_or(most, |rest| rest.min(most))
+        } else {
+            most
+        }
+    }
+
+    /// Room behind the payload for up to `rest` bytes, to read into.
+    pub(crate) fn room(&mut self, rest: u64, last: bool) -> Limit<&mut Vec<u8>> {
+        if self.payload.len() == self.payload.capacity() {
+            self.payload.reserve_exact(self.ahead(0, rest, last));
+        }
+        let room = self.payload.capacity() - self.payload.len();
+        let room = usize::try_from(rest).map_or(room, |rest| rest.min(room));
+        (&mut self.payload).limit(room)
+    }
+
+    /// Takes `len` bytes that were read into the room that was given.
+    pub(crate) fn accept(
+        &mut self,
+        len: usize,
+        mask: Option<&mut Mask>,
+    ) -> Result<(), ProtocolError> {
+        let at = self.payload.len() - len;
+        let piece = &mut self.payload[at..];
+        if let Some(mask) = mask {
+            mask.apply(piece);
+        }
+        if self.kind == Some(Kind::Text) {
+            self.utf8
+                .feed(piece)
+                .map_err(|_| ProtocolError::InvalidUtf8)?;
+        }
         Ok(())
     }
 

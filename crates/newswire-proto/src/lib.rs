@@ -56,6 +56,8 @@
 //! an open one; they do not know each other. Most people want the crate `newswire`, which
 //! drives this one on tokio.
 
+#[cfg(feature = "deflate")]
+pub mod deflate;
 pub mod handshake;
 
 mod assembler;
@@ -63,6 +65,8 @@ mod close;
 mod config;
 mod connection;
 mod error;
+#[cfg(feature = "deflate")]
+mod extensions;
 mod frame;
 mod mask;
 mod message;

@@ -48,15 +48,15 @@ fn run(arguments: Arguments) -> Result<()> {
         core,
     } = arguments;
     core.map_or(Ok(()), pin)?;
-    let measurement = drive(&Plan {
+    let plan = Plan {
         address,
         path,
-        cell,
         warm_up,
         window,
         compares: !count_only,
         server_pid,
-    })?;
+    };
+    let measurement = drive(&plan, cell)?;
     println!("{}", serde_json::to_string(&measurement)?);
     Ok(())
 }

@@ -86,15 +86,15 @@ fn run(arguments: &Arguments) -> Result<()> {
     let watcher = Watcher(watcher);
     // Both need a moment to attach.
     thread::sleep(Duration::from_millis(500));
-    let measurement = drive(&Plan {
+    let plan = Plan {
         address: server.address,
         path: "/echo".into(),
-        cell: arguments.cell,
         warm_up: Duration::from_millis(300),
         window: arguments.window,
         compares: arguments.server != "raw",
         server_pid: Some(server.pid()),
-    })?;
+    };
+    let measurement = drive(&plan, arguments.cell)?;
     drop(watcher);
     drop(server);
 

@@ -12,7 +12,7 @@ use std::thread;
 use std::time::Duration;
 
 use base64::Engine as _;
-use load::{Measurement, Plan, Result, drive};
+use load::{Idle, Measurement, Plan, Result, Sources, drive, handshakes};
 
 /// Does to the bytes of reply `number` of one connection what its test is about.
 type Mangle = fn(number: usize, reply: &mut Vec<u8>);
@@ -70,16 +70,19 @@ fn load(cell: &str, mangle: Mangle) -> Result<Measurement> {
     load_at(serve(mangle), cell, true)
 }
 
-fn load_at(address: SocketAddr, cell: &str, compares: bool) -> Result<Measurement> {
-    drive(&Plan {
+fn plan(address: SocketAddr, compares: bool) -> Plan {
+    Plan {
         address,
         path: "/echo".into(),
-        cell: cell.parse().unwrap(),
         warm_up: Duration::from_millis(20),
         window: Duration::from_millis(60),
         compares,
         server_pid: Some(std::process::id()),
-    })
+    }
+}
+
+fn load_at(address: SocketAddr, cell: &str, compares: bool) -> Result<Measurement> {
+    drive(&plan(address, compares), cell.parse().unwrap())
 }
 
 #[test]
@@ -164,4 +167,51 @@ fn a_server_that_answers_no_more_ends_the_run_in_bounded_time() {
         error.starts_with("no reply for 5s, after 3 replies"),
         "{error}"
     );
+}
+
+#[test]
+fn every_handshake_of_an_honest_server_is_checked_and_counted() {
+    let measurement = handshakes(&plan(serve(|_, _| ()), true), 4).unwrap();
+    assert!(measurement.messages > 0 && measurement.messages <= measurement.total);
+    assert_eq!(measurement.compared, measurement.total);
+    assert!(measurement.p50_us > Some(0.0) && measurement.p50_us <= measurement.p99_us);
+}
+
+#[test]
+fn a_close_handshake_that_is_answered_with_something_else_ends_the_run() {
+    let no_close: Mangle = |_, reply| reply[0] = 0x82;
+    let error = handshakes(&plan(serve(no_close), true), 1).unwrap_err();
+    let error = error.to_string();
+    assert!(error.contains("came where a Close frame is due"), "{error}");
+}
+
+#[test]
+fn idle_connections_echo_every_size_and_one_wrong_byte_ends_it() {
+    let mut idle = Idle::open(&plan(serve(|_, _| ()), true), 100, None).unwrap();
+    for size in [0, 20, 125, 20] {
+        idle.echo(size).unwrap();
+    }
+    idle.close().unwrap();
+
+    let lies: Mangle = |number, reply| reply[1] ^= u8::from(number == 1);
+    let mut idle = Idle::open(&plan(serve(lies), true), 3, None).unwrap();
+    idle.echo(20).unwrap();
+    let error = idle.echo(20).unwrap_err().to_string();
+    assert!(error.contains("reply "), "{error}");
+}
+
+#[test]
+fn connections_come_from_the_sources_that_are_asked_for() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let plan = plan(listener.local_addr().unwrap(), true);
+    // It hangs up on each without an answer.
+    let accept = move || [(); 2].map(|()| listener.accept().unwrap().1);
+    let peers = thread::spawn(accept);
+    for number in [20, 21] {
+        let opened = Idle::open(&plan, 1, Some(Sources::new(number)));
+        assert!(opened.is_err());
+    }
+    let [one, other] = peers.join().unwrap();
+    assert!(one.to_string().starts_with("127.21.0.1:"), "{one}");
+    assert!(other.to_string().starts_with("127.22.0.1:"), "{other}");
 }

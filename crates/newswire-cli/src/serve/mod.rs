@@ -7,6 +7,7 @@ use crate::exit_code::ExitCode;
 use crate::output;
 use newswire::{Config, Route, Server, Shutdown, WebSocket};
 use std::io::{self, IsTerminal};
+use std::num::NonZeroUsize;
 use tokio::runtime::{Builder, LocalOptions};
 use tracing_appender::non_blocking::WorkerGuard;
 
@@ -42,13 +43,34 @@ async fn serve(options: &ServeOptions) -> ExitCode {
             return ExitCode::Failure;
         }
     };
+    let workers = options
+        .workers
+        .or_else(|| std::thread::available_parallelism().ok())
+        .unwrap_or(NonZeroUsize::MIN);
+    // One worker is this thread itself.
+    let (server, threads) = if workers == NonZeroUsize::MIN {
+        (server, "1 worker".to_owned())
+    } else {
+        match server.workers(workers).await {
+            Ok(server) => (server, format!("{workers} workers")),
+            Err(error) => {
+                output::error(format_args!(
+                    "cannot start {workers} workers: {error}; see --workers"
+                ));
+                return ExitCode::Failure;
+            }
+        }
+    };
     let limit = usize::try_from(options.max_message_size.as_u64()).unwrap_or(usize::MAX);
     let server = server
         .config(Config::new().max_message_size(limit))
         .route("/echo", Route::new(echo).subprotocols(["echo-protocol"]))
         .fallback(page::router());
     let addr = server.local_addr();
-    output::line(format_args!("newswire {}", env!("CARGO_PKG_VERSION")));
+    output::line(format_args!(
+        "newswire {}, {threads}",
+        env!("CARGO_PKG_VERSION")
+    ));
     output::line(format_args!("  page  http://{addr}/"));
     output::line(format_args!("  echo  ws://{addr}/echo"));
     output::line("Press Ctrl-C to stop.");

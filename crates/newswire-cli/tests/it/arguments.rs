@@ -55,6 +55,13 @@ fn an_argument_that_is_wrong_is_2_and_one_line_that_names_it() {
             &["lots", "--max-message-size"],
         ),
         (&["serve", "--max-message-size", "-1"], &["-1"]),
+        (
+            &["serve", "--workers", "0"],
+            &["'0'", "--workers", "from 1"],
+        ),
+        (&["serve", "--workers", "1025"], &["1025", "--workers"]),
+        (&["serve", "--workers", "-1"], &["-1"]),
+        (&["serve", "--workers", "all"], &["all", "--workers"]),
         (&["serve", "extra"], &["extra"]),
         (&["serve", "--port", "1", "--port", "2"], &["--port"]),
         (&["sevre"], &["sevre", "serve"]),

@@ -16,3 +16,4 @@ mod page;
 #[cfg(unix)]
 mod signals;
 mod support;
+mod workers;

@@ -22,6 +22,7 @@ use crate::mask::Mask;
 use crate::message::Message;
 use crate::role::Role;
 use crate::utf8::Utf8Bytes;
+use bytes::buf::Limit;
 use bytes::{Buf, Bytes, BytesMut};
 use std::sync::Arc;
 use std::time::Duration;
@@ -197,6 +198,26 @@ impl Connection {
         self.timers.received(data.len());
         if !self.ignores_input() && !data.is_empty() {
             self.receiver.push(data);
+        }
+    }
+
+    /// Where the peer's next bytes can be read to at once, when they are the rest of a large
+    /// payload: a driver that uses it spares a copy. Call [`handle_read`](Self::handle_read) with
+    /// the number of bytes that were read into it; `None` means that they go through
+    /// [`handle_data`](Self::handle_data).
+    #[inline]
+    pub fn room(&mut self) -> Option<Limit<&mut Vec<u8>>> {
+        self.receiver.room()
+    }
+
+    /// The peer's next `len` bytes were read into [`room`](Self::room).
+    ///
+    /// # Panics
+    /// When more bytes are claimed than were put there.
+    pub fn handle_read(&mut self, len: usize) {
+        self.timers.received(len);
+        if let Err(failure) = self.receiver.accept(len) {
+            self.fail(failure);
         }
     }
 

@@ -26,7 +26,9 @@ impl Connection {
 
     /// Whether the peer will be told nothing more.
     fn is_mute(&self) -> bool {
-        self.closing.as_deref().is_some_and(|closing| closing.write_end)
+        self.closing
+            .as_deref()
+            .is_some_and(|closing| closing.write_end)
     }
 
     pub(super) fn control(&mut self, opcode: OpCode, payload: &[u8]) {

@@ -8,6 +8,7 @@ use crate::mask::Mask;
 use crate::message::Message;
 use crate::role::Role;
 use crate::utf8::{self, Utf8Bytes};
+use bytes::buf::Limit;
 use bytes::{Buf, Bytes, BytesMut};
 use std::mem;
 
@@ -28,12 +29,18 @@ pub(super) struct Receiver {
     unfinished: Option<Box<Unfinished>>,
 }
 
+/// From this many bytes of payload on that are still to come, they are read to where they
+/// belong instead of into the shared buffer first.
+const DIRECT_FROM: u64 = 32 * 1024;
+
 /// What has begun to arrive and has not ended: a header, a frame, a message.
 #[derive(Debug, Default)]
 struct Unfinished {
     header: [u8; MAX_HEADER_LEN],
     header_len: u8,
     frame: Option<BegunFrame>,
+    /// The frame is all there, without a byte of it in the input.
+    complete: bool,
     control: Vec<u8>,
     assembler: Assembler,
 }
@@ -66,7 +73,28 @@ impl Receiver {
 
     #[inline]
     pub(super) fn has_input(&self) -> bool {
-        !self.input.is_empty()
+        !self.input.is_empty() || self.unfinished.as_deref().is_some_and(|it| it.complete)
+    }
+
+    /// Room to read the rest of a large payload into.
+    pub(super) fn room(&mut self) -> Option<Limit<&mut Vec<u8>>> {
+        let unfinished = self.unfinished.as_deref_mut()?;
+        let frame = unfinished.frame.as_ref()?;
+        let is_large = frame.rest >= DIRECT_FROM && !frame.opcode.is_control();
+        (is_large && self.input.is_empty())
+            .then(|| unfinished.assembler.room(frame.rest, frame.fin))
+    }
+
+    /// Takes note of `len` bytes that were read into that room.
+    pub(super) fn accept(&mut self, len: usize) -> Result<(), Failure> {
+        if let Some(unfinished) = self.unfinished.as_deref_mut()
+            && let Some(frame) = &mut unfinished.frame
+        {
+            unfinished.assembler.accept(len, frame.mask.as_mut())?;
+            frame.rest -= len as u64;
+            unfinished.complete = frame.rest == 0;
+        }
+        Ok(())
     }
 
     /// Whether a frame has begun to arrive and has not ended.
@@ -124,6 +152,7 @@ impl Receiver {
                 return Ok(Some(Received::Message(message)));
             }
             let unfinished = self.unfinished.get_or_insert_default();
+            unfinished.complete = false;
             let received = unfinished.take(&mut self.input, us, limit)?;
             if unfinished.is_over() {
                 self.unfinished = None;

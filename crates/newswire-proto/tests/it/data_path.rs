@@ -35,6 +35,12 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
+/// How many bytes the current thread holds.
+#[cfg(feature = "deflate")]
+pub fn live() -> isize {
+    LIVE.with(Cell::get)
+}
+
 fn allocations_in(work: impl FnOnce()) -> usize {
     let before = ALLOCATIONS.with(Cell::get);
     work();

@@ -9,6 +9,10 @@
 mod closing;
 mod control;
 mod data_path;
+#[cfg(feature = "deflate")]
+mod deflate;
+#[cfg(feature = "deflate")]
+mod deflate_negotiation;
 mod fragmentation;
 mod framing;
 mod handshake;
@@ -18,6 +22,7 @@ mod handshake_server;
 mod handshake_uri;
 mod output;
 mod properties;
+mod room;
 mod support;
 mod text;
 mod timeouts;

@@ -1,17 +1,24 @@
 //! What runs on a connection: handlers, and the routes that lead to them.
 
+use super::log::{self, Peer};
+use crate::transport::Stream;
 use crate::websocket::WebSocket;
-use crate::websocket::driver::{HandlerResult, Handling};
+use crate::websocket::driver::{Driver, HandlerResult, Handling};
+use pin_project_lite::pin_project;
 use std::fmt;
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use tokio::task::AbortHandle;
 
 /// Handles the connections of a route. Every `async fn(WebSocket)` is one, whether it returns
 /// nothing or a `Result<(), E>`.
 pub trait Handler: Send + Sync + 'static {
-    /// Handles one connection, which is closed when the future is ready.
-    fn call(&self, ws: WebSocket) -> Pin<Box<dyn Handling>>;
+    /// Starts the task of a connection, which is closed when the handler's future is ready.
+    #[doc(hidden)]
+    fn start(&self, opened: Opened) -> AbortHandle;
 }
 
 impl<F, R> Handler for F
@@ -19,8 +26,50 @@ where
     F: Fn(WebSocket) -> R + Send + Sync + 'static,
     R: Future<Output: HandlerResult> + Send + 'static,
 {
-    fn call(&self, ws: WebSocket) -> Pin<Box<dyn Handling>> {
-        Box::pin(self(ws))
+    fn start(&self, opened: Opened) -> AbortHandle {
+        let Opened { ws, peer } = opened;
+        let shared = ws.shared();
+        // A panic before there is a future is the handler's as one in it would be.
+        let handler = catch_unwind(AssertUnwindSafe(|| self(ws)));
+        let task = Task {
+            driver: Driver::new(shared, handler),
+            peer,
+        };
+        // The runtime's part of a task is a block of its own, aligned to 128 bytes.
+        tokio::spawn(Box::pin(task)).abort_handle()
+    }
+}
+
+/// A connection that is open, on its way to its handler.
+pub struct Opened {
+    pub(super) ws: WebSocket,
+    pub(super) peer: Peer,
+}
+
+impl fmt::Debug for Opened {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.ws.fmt(f)
+    }
+}
+
+pin_project! {
+    /// The task of a connection: nothing but what must live as long as the handler, the handler's
+    /// future itself among it, so that a connection is as small as can be.
+    struct Task<R> {
+        #[pin]
+        driver: Driver<Stream, R>,
+        peer: Peer,
+    }
+}
+
+impl<R: Handling> Future for Task<R> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.project();
+        let ended = ready!(this.driver.poll(cx));
+        log::ended(this.peer, &ended);
+        Poll::Ready(())
     }
 }
 
@@ -75,5 +124,40 @@ impl fmt::Debug for Route {
         f.debug_struct("Route")
             .field("subprotocols", &self.subprotocols)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(all(test, target_pointer_width = "64"))]
+mod tests {
+    use super::Task;
+    use crate::websocket::shared::Shared;
+    use crate::{RecvFuture, SendFuture, Stream, WebSocket};
+    use std::mem::size_of;
+
+    async fn echo(mut ws: WebSocket) -> crate::Result {
+        while let Some(message) = ws.recv().await? {
+            ws.send(message).await?;
+        }
+        Ok(())
+    }
+
+    /// The bytes of a task's future beside its handler's.
+    fn task_overhead<R>(_: fn(WebSocket) -> R) -> usize {
+        size_of::<Task<R>>() - size_of::<R>()
+    }
+
+    #[test]
+    fn what_each_connection_keeps_is_small() {
+        // What the runtime adds, and how the allocator packs it all: docs/design/007.
+        assert!(size_of::<WebSocket>() <= 8);
+        assert!(size_of::<RecvFuture<'_>>() <= 8);
+        assert!(size_of::<SendFuture<'_>>() <= 56);
+        assert!(task_overhead(echo) <= 40, "{}", task_overhead(echo));
+        assert!(
+            size_of::<Shared<Stream>>() <= 136,
+            "{}",
+            size_of::<Shared<Stream>>()
+        );
+        assert!(crate::websocket::outside_len() <= 104);
     }
 }

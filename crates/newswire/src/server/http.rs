@@ -8,18 +8,16 @@ mod fallback;
 pub(super) use fallback::Fallback;
 
 use super::registry::Registered;
-use super::{Service, log};
+use super::{Handler, Service, log};
 use crate::config::Config;
 use crate::error::AcceptError;
 use crate::transport::{Stream, Transport};
 use crate::websocket::WebSocket;
-use crate::websocket::driver::Driver;
 use bytes::BytesMut;
 use http::Request;
 use newswire_proto::Connection;
 use newswire_proto::handshake::{Head, HeadReader, Rejection, Upgrade};
 use std::net::SocketAddr;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -70,12 +68,12 @@ pub async fn accept<T: Transport>(
 }
 
 /// Serves an accepted connection up to its end, or up to where its handler takes over.
-pub(super) async fn open(
-    service: &Service,
+pub(super) async fn open<'a>(
+    service: &'a Service,
     stream: TcpStream,
     peer: SocketAddr,
     registered: &Registered,
-) -> Option<Driver<Stream>> {
+) -> Option<(&'a dyn Handler, WebSocket)> {
     let mut stream = Stream::from(stream);
     let (head, mut bytes) = match read_request(&mut stream, &service.config).await {
         Ok(read) => read,
@@ -100,13 +98,7 @@ pub(super) async fn open(
                 Ok(chosen) => {
                     let rest = bytes.split_off(head.len);
                     let ws = websocket(stream, rest, chosen, &service.config);
-                    let shared = ws.shared();
-                    registered.opened(&shared);
-                    let call = AssertUnwindSafe(|| route.handler.call(ws));
-                    // A panic before there is a future is the handler's as one in it would be.
-                    let handling =
-                        catch_unwind(call).unwrap_or_else(|panic| Box::pin(panicking(panic)));
-                    return Some(Driver::new(shared, handling));
+                    return Some((&*route.handler, ws));
                 }
                 Err(AcceptError::Rejected(rejection)) => rejection,
                 Err(error) => {
@@ -130,11 +122,6 @@ pub(super) async fn open(
     log::refused(peer, Some(request.uri().path()), &rejection);
     refuse(&mut stream, &rejection).await;
     None
-}
-
-/// The future of a handler that panicked before it had one.
-async fn panicking(panic: Box<dyn std::any::Any + Send>) {
-    resume_unwind(panic)
 }
 
 /// Reads a request's head in time: the head, and the bytes that came with it from the head's

@@ -1,10 +1,11 @@
-//! The accept loop: a task for each connection, and the shutdown. Nothing about HTTP or
-//! WebSocket is known here.
+//! The accept loop: a task for each connection, here or on a worker, and the shutdown. Nothing
+//! about HTTP or WebSocket is known here.
 
-use super::registry::{Registry, Shutdown};
-use super::{Service, http, log};
-use crate::transport::Stream;
-use crate::websocket::driver::Driver;
+use super::handler::Opened;
+use super::registry::{Registered, Registry, Shutdown, shut_down};
+use super::workers::Workers;
+use super::{Handler, Service, http, log};
+use crate::websocket::WebSocket;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -14,20 +15,22 @@ use std::task::Poll;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 
-/// How long accepting pauses when the process has no file descriptors left.
-const PAUSE: Duration = Duration::from_millis(50);
+/// How long accepting pauses when the process has no file descriptors left, or no worker has
+/// room for what was accepted.
+pub(super) const PAUSE: Duration = Duration::from_millis(50);
 
 pub(super) async fn run(
     listener: TcpListener,
     service: Service,
+    workers: Option<Workers>,
     signal: impl Future<Output = ()>,
 ) -> Shutdown {
     let limit = service.config.connection.close_limit();
     let service = Arc::new(service);
-    let registry = Arc::new(Registry::default());
+    let own = Arc::new(Registry::default());
     {
         let mut signal = pin!(signal);
-        let mut accepting = pin!(accept_all(&listener, &service, &registry));
+        let mut accepting = pin!(accept_all(&listener, &service, &own, workers.as_ref()));
         std::future::poll_fn(|cx| {
             if signal.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(());
@@ -37,13 +40,26 @@ pub(super) async fn run(
         .await;
     }
     drop(listener);
-    registry.shut_down(limit).await
+    let Some(workers) = workers else {
+        return shut_down(&[own], limit).await;
+    };
+    let shutdown = shut_down(&workers.registries(), limit).await;
+    workers.end().await;
+    shutdown
 }
 
-async fn accept_all(listener: &TcpListener, service: &Arc<Service>, registry: &Arc<Registry>) {
+async fn accept_all(
+    listener: &TcpListener,
+    service: &Arc<Service>,
+    own: &Arc<Registry>,
+    workers: Option<&Workers>,
+) {
     loop {
         match listener.accept().await {
-            Ok((stream, peer)) => spawn(stream, peer, service, registry),
+            Ok((stream, peer)) => match workers {
+                Some(workers) => workers.take(stream, peer, service).await,
+                None => spawn(stream, Accepted::new(peer, service, own)),
+            },
             Err(error) if is_about_one_connection(&error) => {}
             Err(error) => {
                 log::accept_failed(&error);
@@ -64,22 +80,49 @@ fn is_about_one_connection(error: &io::Error) -> bool {
     )
 }
 
-/// A connection in its opening handshake.
-type Opening<'a> = Pin<Box<dyn Future<Output = Option<Driver<Stream>>> + Send + 'a>>;
+/// A connection in its opening handshake, and what handles it then.
+type Opening<'s, 'o> = Pin<Box<dyn Future<Output = Option<Handled<'s>>> + Send + 'o>>;
 
-fn spawn(stream: TcpStream, peer: SocketAddr, service: &Arc<Service>, registry: &Arc<Registry>) {
-    let service = Arc::clone(service);
-    let registered = registry.register();
-    let key = registered.key();
-    let task = tokio::spawn(async move {
-        // Boxed, so that the long-lived part of the task does not keep room for it, and without
-        // its type, so that its code is not mixed into what runs for every message.
-        let opening: Opening<'_> = Box::pin(http::open(&service, stream, peer, &registered));
-        if let Some(driver) = opening.await {
-            let ended = driver.await;
-            log::ended(peer, &ended);
+/// An open connection with its handler.
+type Handled<'s> = (&'s dyn Handler, WebSocket);
+
+/// What a connection's task has beside its stream.
+pub(super) struct Accepted {
+    peer: SocketAddr,
+    service: Arc<Service>,
+    registered: Registered,
+}
+
+impl Accepted {
+    pub(super) fn new(peer: SocketAddr, service: &Arc<Service>, registry: &Arc<Registry>) -> Self {
+        Self {
+            peer,
+            service: Arc::clone(service),
+            registered: registry.register(),
         }
-        drop(registered);
+    }
+}
+
+/// Starts the task of a connection, on this thread's runtime.
+pub(super) fn spawn(stream: TcpStream, accepted: Accepted) {
+    let Accepted {
+        peer,
+        service,
+        registered,
+    } = accepted;
+    let place = registered.place();
+    let task = tokio::spawn(async move {
+        // Boxed, without its type, so that its code is not mixed into what runs for every
+        // message. The handler gets a task of its own, which keeps no room for all this.
+        let opening: Opening<'_, '_> = Box::pin(http::open(&service, stream, peer, &registered));
+        let Some((handler, ws)) = opening.await else {
+            return;
+        };
+        let place = registered.opened(&ws.shared());
+        place.handling(handler.start(Opened {
+            ws,
+            peer: peer.into(),
+        }));
     });
-    registry.set_task(key, task.abort_handle());
+    place.opening(task.abort_handle());
 }

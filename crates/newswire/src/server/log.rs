@@ -27,8 +27,47 @@ pub(super) fn gave_up(peer: SocketAddr, error: &dyn Display) {
     tracing::debug!(%peer, "{error}");
 }
 
+/// Whom a connection is with, in as few bytes as can be: every connection keeps it for the day on
+/// which it is told.
+#[cfg(feature = "tracing")]
+pub(super) enum Peer {
+    V4(std::net::SocketAddrV4),
+    V6(Box<std::net::SocketAddrV6>),
+}
+
+#[cfg(feature = "tracing")]
+impl From<SocketAddr> for Peer {
+    fn from(peer: SocketAddr) -> Self {
+        match peer {
+            SocketAddr::V4(peer) => Self::V4(peer),
+            SocketAddr::V6(peer) => Self::V6(Box::new(peer)),
+        }
+    }
+}
+
+#[cfg(feature = "tracing")]
+impl Display for Peer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::V4(peer) => peer.fmt(f),
+            Self::V6(peer) => peer.fmt(f),
+        }
+    }
+}
+
+/// Nobody is told.
+#[cfg(not(feature = "tracing"))]
+pub(super) struct Peer;
+
+#[cfg(not(feature = "tracing"))]
+impl From<SocketAddr> for Peer {
+    fn from(_: SocketAddr) -> Self {
+        Self
+    }
+}
+
 /// A connection has ended.
-pub(super) fn ended(peer: SocketAddr, ended: &Ended) {
+pub(super) fn ended(peer: &Peer, ended: &Ended) {
     #[cfg(feature = "tracing")]
     match ended {
         Ended::Done => tracing::debug!(%peer, "connection ended"),

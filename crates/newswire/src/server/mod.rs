@@ -1,11 +1,13 @@
-//! [`Server`]: from a listening socket to handlers. The accept loop is in `listener.rs`, a
-//! connection's opening handshake in `http.rs`.
+//! [`Server`]: from a listening socket to handlers. The accept loop is in `listener.rs`, its
+//! threads in `workers.rs`, a connection's opening handshake in `http.rs`.
 
+mod clock;
 mod handler;
 mod http;
 mod listener;
 mod log;
 mod registry;
+mod workers;
 
 pub use crate::websocket::driver::{HandlerResult, Handling};
 pub use handler::{Handler, Route};
@@ -18,14 +20,16 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use tokio::net::{TcpListener, TcpSocket, ToSocketAddrs};
 
 /// A WebSocket server.
 ///
-/// Each connection is a task of the tokio runtime that [`serve`](Self::serve) runs on. In a
-/// handler, what is sent is written together when the handler waits for something, pings are
-/// answered and closes noticed whatever it waits for, and when it returns the connection is
-/// closed: with code 1000, or 1011 when it returned an error or panicked.
+/// Each connection is a task of the tokio runtime that [`serve`](Self::serve) runs on, or of one
+/// of the server's own [`workers`](Self::workers). In a handler, what is sent is written together
+/// when the handler waits for something, pings are answered and closes noticed whatever it waits
+/// for, and when it returns the connection is closed: with code 1000, or 1011 when it returned an
+/// error or panicked.
 ///
 /// ```no_run
 /// use newswire::{Server, WebSocket};
@@ -48,6 +52,7 @@ pub struct Server {
     listener: TcpListener,
     local_addr: SocketAddr,
     service: Service,
+    workers: Option<workers::Workers>,
 }
 
 /// How many connections may wait to be accepted: as many as the system allows. After a restart
@@ -102,6 +107,7 @@ impl Server {
             local_addr: listener.local_addr()?,
             listener,
             service: Service::default(),
+            workers: None,
         })
     }
 
@@ -155,6 +161,36 @@ impl Server {
         self
     }
 
+    /// Runs the connections on `count` threads of the server's own, each with a current-thread
+    /// runtime, in which handlers may also use [`tokio::task::spawn_local`]. A new connection
+    /// goes to the thread that has the fewest, and stays there. Without this, connections run on
+    /// the runtime that serves. One worker a core is usual.
+    ///
+    /// The threads end with the server: after a shutdown before
+    /// [`serve_until`](Self::serve_until) returns, unless a handler blocks its thread; otherwise
+    /// each with its last connection. Tasks that handlers have spawned end with the thread.
+    ///
+    /// # Errors
+    /// When the operating system gives no thread, or no file descriptors for its runtime.
+    ///
+    /// # Cancel safety
+    /// Dropping the future drops the server.
+    ///
+    /// ```no_run
+    /// # async fn example() -> newswire::Result {
+    /// # async fn echo(ws: newswire::WebSocket) {}
+    /// use newswire::Server;
+    ///
+    /// let cores = std::thread::available_parallelism()?;
+    /// let server = Server::bind("127.0.0.1:9998").await?.workers(cores).await?;
+    /// server.route("/echo", echo).serve().await
+    /// # }
+    /// ```
+    pub async fn workers(mut self, count: NonZeroUsize) -> io::Result<Self> {
+        self.workers = Some(workers::Workers::start(count).await?);
+        Ok(self)
+    }
+
     /// Serves until the process ends.
     ///
     /// # Errors
@@ -175,6 +211,6 @@ impl Server {
     /// # Cancel safety
     /// Dropping the future stops accepting; connections that are open go on.
     pub async fn serve_until(self, signal: impl Future<Output = ()>) -> Shutdown {
-        listener::run(self.listener, self.service, signal).await
+        listener::run(self.listener, self.service, self.workers, signal).await
     }
 }

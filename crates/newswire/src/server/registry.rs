@@ -1,5 +1,6 @@
 //! The connections that a server has open, so that a shutdown reaches all of them.
 
+use super::clock::Due;
 use crate::transport::Stream;
 use crate::websocket::shared::Shared;
 use newswire_proto::CloseCode;
@@ -9,7 +10,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 /// How a server ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,23 +22,66 @@ pub struct Shutdown {
     pub cut: usize,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Registry {
     entries: Mutex<Entries>,
-    /// Told when a closing registry becomes empty.
+    /// Told when the last connection has ended.
     empty: Notify,
+    /// When it was made: what alarms are counted from.
+    pub(super) began: Instant,
+    /// Told when there is an alarm before all others.
+    pub(super) sooner: Notify,
 }
 
 #[derive(Default)]
-struct Entries {
+pub(super) struct Entries {
     closing: bool,
+    /// The time to close is over too.
+    cut: bool,
+    /// A task waits for the next alarm.
+    pub(super) ticks: bool,
+    /// When the next alarm goes off, or earlier.
+    pub(super) next_due: Option<Due>,
     slab: Slab<Entry>,
 }
 
-#[derive(Default)]
 struct Entry {
     task: Option<AbortHandle>,
     connection: Weak<Shared<Stream>>,
+    /// When its alarm goes off, if one is set.
+    due: Due,
+}
+
+/// No alarm is set.
+const NEVER: Due = Due::MAX;
+
+impl Entries {
+    /// Sets the alarm of a connection; whether it is before all others.
+    pub(super) fn set_due(&mut self, place: u32, due: Due) -> bool {
+        if let Some(entry) = self.slab.get_mut(place as usize) {
+            entry.due = due;
+        }
+        let is_next = self.next_due.is_none_or(|next| due < next);
+        if is_next {
+            self.next_due = Some(due);
+        }
+        is_next
+    }
+
+    /// The connections whose alarms go off until `now`, which are not set any more.
+    pub(super) fn take_due(&mut self, now: Due) -> Vec<Arc<Shared<Stream>>> {
+        let mut connections = Vec::new();
+        let mut next = NEVER;
+        for (_, entry) in &mut self.slab {
+            if entry.due <= now {
+                entry.due = NEVER;
+                connections.extend(entry.connection.upgrade());
+            }
+            next = next.min(entry.due);
+        }
+        self.next_due = (next != NEVER).then_some(next);
+        connections
+    }
 }
 
 impl std::fmt::Debug for Entries {
@@ -49,8 +93,19 @@ impl std::fmt::Debug for Entries {
     }
 }
 
+impl Default for Registry {
+    fn default() -> Self {
+        Self {
+            entries: Mutex::default(),
+            empty: Notify::new(),
+            began: Instant::now(),
+            sooner: Notify::new(),
+        }
+    }
+}
+
 impl Registry {
-    fn lock(&self) -> MutexGuard<'_, Entries> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Entries> {
         self.entries.lock()
     }
 
@@ -60,15 +115,35 @@ impl Registry {
             key: self.lock().slab.insert(Entry {
                 task: None,
                 connection: Weak::new(),
+                due: NEVER,
             }),
             registry: Arc::clone(self),
         }
     }
 
-    pub(super) fn set_task(&self, key: usize, task: AbortHandle) {
-        // The task may have ended already.
-        if let Some(entry) = self.lock().slab.get_mut(key) {
-            entry.task = Some(task);
+    /// A connection's place is free again.
+    pub(super) fn give_up(&self, key: usize) {
+        let mut entries = self.lock();
+        entries.slab.try_remove(key);
+        if entries.slab.is_empty() {
+            self.empty.notify_waiters();
+        }
+    }
+
+    /// How many connections there are.
+    pub(super) fn len(&self) -> usize {
+        self.lock().slab.len()
+    }
+
+    /// Waits until there is no connection.
+    pub(super) async fn emptied(&self) {
+        loop {
+            // Made before the look, so that it misses nothing that comes after.
+            let empty = self.empty.notified();
+            if self.len() == 0 {
+                return;
+            }
+            empty.await;
         }
     }
 
@@ -91,25 +166,61 @@ impl Registry {
         open
     }
 
-    /// Closes everything, waits for the end, and cuts what has not ended after `limit`.
-    pub(super) async fn shut_down(&self, limit: Duration) -> Shutdown {
-        let open = self.begin_closing();
-        let emptied = async {
-            while !self.lock().slab.is_empty() {
-                self.empty.notified().await;
-            }
-        };
-        // The connections keep the same limit for themselves; a moment more lets them.
-        let _ = timeout(limit + Duration::from_millis(500), emptied).await;
-        let entries = self.lock();
+    /// Cuts the connections that are left; how many there are.
+    fn cut(&self) -> usize {
+        let mut entries = self.lock();
+        entries.cut = true;
         for (_, entry) in &entries.slab {
             if let Some(task) = &entry.task {
                 task.abort();
             }
         }
-        Shutdown {
-            open,
-            cut: entries.slab.len(),
+        entries.slab.len()
+    }
+}
+
+/// Closes everything, waits for the end, and cuts what has not ended after `limit`.
+pub(super) async fn shut_down(registries: &[Arc<Registry>], limit: Duration) -> Shutdown {
+    let open = registries.iter().map(|each| each.begin_closing()).sum();
+    let emptied = async {
+        for registry in registries {
+            registry.emptied().await;
+        }
+    };
+    // The connections keep the same limit for themselves; a moment more lets them.
+    let _ = timeout(limit + Duration::from_millis(500), emptied).await;
+    let cut = registries.iter().map(|each| each.cut()).sum();
+    Shutdown { open, cut }
+}
+
+/// Where a connection's task is told, which may have ended by then.
+pub(super) struct Place {
+    key: usize,
+    registry: Arc<Registry>,
+}
+
+impl Place {
+    /// The task that was spawned for the handshake. On a runtime of many threads the handler's
+    /// may have been told before.
+    pub(super) fn opening(self, task: AbortHandle) {
+        self.tell(task, |slot, task| {
+            slot.get_or_insert(task);
+        });
+    }
+
+    /// The task that was spawned for the handler.
+    pub(super) fn handling(self, task: AbortHandle) {
+        self.tell(task, |slot, task| *slot = Some(task));
+    }
+
+    fn tell(self, task: AbortHandle, put: impl FnOnce(&mut Option<AbortHandle>, AbortHandle)) {
+        let mut entries = self.registry.lock();
+        if entries.cut {
+            task.abort();
+        } else if task.is_finished() {
+            // By now the place may be another's.
+        } else if let Some(entry) = entries.slab.get_mut(self.key) {
+            put(&mut entry.task, task);
         }
     }
 }
@@ -122,8 +233,11 @@ pub(super) struct Registered {
 }
 
 impl Registered {
-    pub(super) fn key(&self) -> usize {
-        self.key
+    pub(super) fn place(&self) -> Place {
+        Place {
+            key: self.key,
+            registry: Arc::clone(&self.registry),
+        }
     }
 
     /// Whether the server is shutting down.
@@ -131,26 +245,32 @@ impl Registered {
         self.registry.lock().closing
     }
 
-    /// The handshake is done: from now on a shutdown closes the connection with 1001.
-    pub(super) fn opened(&self, connection: &Arc<Shared<Stream>>) {
+    /// The handshake is done: from now on a shutdown closes the connection with 1001, and it is
+    /// the end of its task that gives up the place.
+    pub(super) fn opened(mut self, connection: &Arc<Shared<Stream>>) -> Place {
+        let place = self.place();
+        let key = std::mem::replace(&mut self.key, GIVEN_ON);
         let mut entries = self.registry.lock();
-        if let Some(entry) = entries.slab.get_mut(self.key) {
+        if let Some(entry) = entries.slab.get_mut(key) {
             entry.connection = Arc::downgrade(connection);
         }
         let closing = entries.closing;
         drop(entries);
+        connection.set_clock(Arc::clone(&self.registry) as _, key as u32);
         if closing {
             let _ = connection.begin_close(CloseCode::GOING_AWAY, "".into());
         }
+        place
     }
 }
 
+/// No key: the place belongs to another.
+const GIVEN_ON: usize = usize::MAX;
+
 impl Drop for Registered {
     fn drop(&mut self) {
-        let mut entries = self.registry.lock();
-        entries.slab.try_remove(self.key);
-        if entries.closing && entries.slab.is_empty() {
-            self.registry.empty.notify_one();
+        if self.key != GIVEN_ON {
+            self.registry.give_up(self.key);
         }
     }
 }

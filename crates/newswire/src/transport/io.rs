@@ -2,7 +2,8 @@
 //! bytes mean is not known here.
 
 use super::{Stream, Transport};
-use bytes::{Buf, BytesMut};
+use bytes::buf::Limit;
+use bytes::{Buf, BufMut, BytesMut};
 use newswire_proto::{Connection, Transmit};
 use std::any::Any;
 use std::cell::{Cell, RefCell};
@@ -31,21 +32,37 @@ thread_local! {
     static OUTPUT: Cell<Option<Box<Transmit>>> = const { Cell::new(None) };
 }
 
+/// Reads once into `connection`, which takes large payloads where they belong. `false` means the
+/// end.
+#[inline]
+pub(crate) fn poll_receive<T: Transport>(
+    transport: &mut T,
+    connection: &mut Connection,
+    cx: &mut Context<'_>,
+) -> Poll<io::Result<bool>> {
+    if let Some(mut room) = connection.room() {
+        let len = ready!(poll_read_into(transport, cx, &mut room))?;
+        connection.handle_read(len);
+        return Poll::Ready(Ok(len > 0));
+    }
+    let data = ready!(poll_read(transport, cx))?;
+    let is_open = !data.is_empty();
+    connection.handle_data(data);
+    Poll::Ready(Ok(is_open))
+}
+
 /// Reads once. No bytes mean the end.
 #[inline]
-pub(crate) fn poll_read<T: Transport>(
-    transport: &mut T,
-    cx: &mut Context<'_>,
-) -> Poll<io::Result<BytesMut>> {
+fn poll_read<T: Transport>(transport: &mut T, cx: &mut Context<'_>) -> Poll<io::Result<BytesMut>> {
     INPUT.with(|buffer| match buffer.try_borrow_mut() {
-        Ok(mut buffer) => poll_read_into(transport, cx, &mut buffer),
+        Ok(mut buffer) => poll_read_shared(transport, cx, &mut buffer),
         // A transport that is itself made of such connections.
-        Err(_) => poll_read_into(transport, cx, &mut BytesMut::new()),
+        Err(_) => poll_read_shared(transport, cx, &mut BytesMut::new()),
     })
 }
 
 #[inline]
-fn poll_read_into<T: Transport>(
+fn poll_read_shared<T: Transport>(
     transport: &mut T,
     cx: &mut Context<'_>,
     buffer: &mut BytesMut,
@@ -53,11 +70,21 @@ fn poll_read_into<T: Transport>(
     if !buffer.try_reclaim(READ_BUFFER) && buffer.capacity() < LEAST_ROOM {
         *buffer = BytesMut::with_capacity(READ_BUFFER);
     }
-    ready!(match as_stream(transport) {
+    let room = buffer.capacity();
+    ready!(poll_read_into(transport, cx, &mut buffer.limit(room)))?;
+    Poll::Ready(Ok(buffer.split()))
+}
+
+#[inline]
+fn poll_read_into<T: Transport>(
+    transport: &mut T,
+    cx: &mut Context<'_>,
+    buffer: &mut Limit<impl BufMut>,
+) -> Poll<io::Result<usize>> {
+    match as_stream(transport) {
         Some(stream) => stream.poll_read_some(cx, buffer),
         None => pin!(transport.read_buf(buffer)).poll(cx),
-    })?;
-    Poll::Ready(Ok(buffer.split()))
+    }
 }
 
 /// The stream that is nearly every transport, which has shorter ways than the traits.

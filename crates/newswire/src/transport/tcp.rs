@@ -1,7 +1,8 @@
 //! TCP streams: the transport of [`connect`](crate::connect) and of
 //! [`Server`](crate::Server).
 
-use bytes::BytesMut;
+use bytes::BufMut;
+use bytes::buf::Limit;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -55,7 +56,7 @@ impl Stream {
     pub(super) fn poll_read_some(
         &self,
         cx: &mut Context<'_>,
-        buffer: &mut BytesMut,
+        buffer: &mut Limit<impl BufMut>,
     ) -> Poll<io::Result<usize>> {
         loop {
             let turn = ready!(poll_proceed(cx));
@@ -69,8 +70,8 @@ impl Stream {
 
     /// Reads once, and takes note when that has emptied the socket, so that the next read
     /// waits without asking it.
-    fn try_read(&self, buffer: &mut BytesMut) -> io::Result<usize> {
-        let room = buffer.capacity() - buffer.len();
+    fn try_read(&self, buffer: &mut Limit<impl BufMut>) -> io::Result<usize> {
+        let room = buffer.remaining_mut();
         let mut emptied = None;
         let read = self.0.try_io(Interest::READABLE, || {
             let len = self.0.try_read_buf(buffer)?;

@@ -8,11 +8,12 @@ use super::shared::Shared;
 use crate::Error;
 use crate::transport::Transport;
 use newswire_proto::CloseCode;
+use pin_project_lite::pin_project;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 /// How often in one turn a handler that was waiting for room may go on at once.
 const ROUNDS: usize = 16;
@@ -65,39 +66,50 @@ pub(crate) enum Ended {
     Panicked,
 }
 
-/// The future of a driven connection. It ends when the handler and the connection have.
-pub(crate) struct Driver<T: Transport> {
-    shared: Arc<Shared<T>>,
-    handler: Option<Pin<Box<dyn Handling>>>,
-    ended: Option<Ended>,
-    driving: bool,
-}
-
-impl<T: Transport> Driver<T> {
-    pub(crate) fn new(shared: Arc<Shared<T>>, handler: Pin<Box<dyn Handling>>) -> Self {
-        Self {
-            shared,
-            handler: Some(handler),
-            ended: None,
-            driving: false,
-        }
+pin_project! {
+    /// The future of a driven connection. It ends when the handler and the connection have.
+    pub(crate) struct Driver<T: Transport, H> {
+        shared: Arc<Shared<T>>,
+        #[pin]
+        handler: Option<H>,
+        // Boxed: it is short-lived.
+        ended: Option<Box<Ended>>,
     }
 
-    fn poll_handler(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(handler) = &mut self.handler else {
-            return Poll::Ready(());
-        };
-        if !self.driving {
-            self.driving = true;
-            self.shared.set_driver(cx);
+    impl<T: Transport, H> PinnedDrop for Driver<T, H> {
+        fn drop(this: Pin<&mut Self>) {
+            this.shared.leave_clock();
         }
+    }
+}
+
+impl<T: Transport, H: Handling> Driver<T, H> {
+    /// `handler` is an error when it has panicked before there was a future.
+    pub(crate) fn new<E>(shared: Arc<Shared<T>>, handler: Result<H, E>) -> Self {
+        let mut driver = Self {
+            shared,
+            handler: handler.ok(),
+            ended: None,
+        };
+        if driver.handler.is_none() {
+            driver.ended = Some(Box::new(end(&driver.shared, Ended::Panicked)));
+        }
+        driver
+    }
+
+    fn poll_handler(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let mut this = self.project();
+        this.shared.set_driver(cx);
         for _ in 0..ROUNDS {
-            let polled = self
+            let Some(handler) = this.handler.as_mut().as_pin_mut() else {
+                return Poll::Ready(());
+            };
+            let polled = this
                 .shared
-                .turn(|| catch_unwind(AssertUnwindSafe(|| handler.as_mut().poll_result(cx))));
+                .turn(|| catch_unwind(AssertUnwindSafe(|| handler.poll_result(cx))));
             let ended = match polled {
                 Ok(Poll::Pending) => {
-                    if self.shared.after_turn(cx) {
+                    if this.shared.after_turn(cx) {
                         continue;
                     }
                     return Poll::Pending;
@@ -106,16 +118,8 @@ impl<T: Transport> Driver<T> {
                 Ok(Poll::Ready(Err(error))) => Ended::Failed(error),
                 Err(_) => Ended::Panicked,
             };
-            // RFC 6455 §7.4.1: 1011 says that the server "encountered an unexpected
-            // condition that prevented it from fulfilling the request."
-            let code = match ended {
-                Ended::Done => CloseCode::NORMAL,
-                Ended::Failed(_) | Ended::Panicked => CloseCode::INTERNAL_ERROR,
-            };
-            self.handler = None;
-            self.ended = Some(ended);
-            // An error means that the connection is closing already.
-            let _ = self.shared.begin_close(code, "".into());
+            this.handler.set(None);
+            *this.ended = Some(Box::new(end(this.shared, ended)));
             return Poll::Ready(());
         }
         cx.waker().wake_by_ref();
@@ -123,13 +127,26 @@ impl<T: Transport> Driver<T> {
     }
 }
 
-impl<T: Transport> Future for Driver<T> {
+/// Begins to close as the handler's end asks for.
+fn end<T: Transport>(shared: &Arc<Shared<T>>, ended: Ended) -> Ended {
+    // RFC 6455 §7.4.1: 1011 says that the server "encountered an unexpected
+    // condition that prevented it from fulfilling the request."
+    let code = match ended {
+        Ended::Done => CloseCode::NORMAL,
+        Ended::Failed(_) | Ended::Panicked => CloseCode::INTERNAL_ERROR,
+    };
+    // An error means that the connection is closing already.
+    let _ = shared.begin_close(code, "".into());
+    ended
+}
+
+impl<T: Transport, H: Handling> Future for Driver<T, H> {
     type Output = Ended;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Ended> {
-        let this = &mut *self;
-        std::task::ready!(this.poll_handler(cx));
-        std::task::ready!(this.shared.poll_end(cx));
-        Poll::Ready(this.ended.take().unwrap_or(Ended::Done))
+        ready!(self.as_mut().poll_handler(cx));
+        let this = self.project();
+        ready!(this.shared.poll_end(cx));
+        Poll::Ready(this.ended.take().map_or(Ended::Done, |ended| *ended))
     }
 }

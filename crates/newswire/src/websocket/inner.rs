@@ -1,85 +1,79 @@
 //! The state of a connection, behind the lock of `shared.rs`: the protocol's state machine, the
 //! transport and the timer, and who waits for what. Here bytes are read and written.
 
+use super::seldom::Seldom;
 use super::shared::Shared;
+use super::timer::Timer;
 use crate::error::{RecvError, SendError};
 use crate::transport::Transport;
 use crate::transport::io;
 use newswire_proto::{CloseCode, Connection, Event, Message, State};
-use parking_lot::Mutex;
-use std::future::Future;
 use std::io::ErrorKind;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Wake, Waker};
-use tokio::task::coop::has_budget_remaining;
-use tokio::time::{Instant, Sleep, sleep};
+use std::task::{Context, Poll, Waker};
 
 pub(crate) struct Inner<T: Transport> {
     pub(crate) connection: Connection,
-    /// Gone once the connection has ended.
-    transport: Option<T>,
-    timer: Option<Pin<Box<Sleep>>>,
-    timer_waker: Option<Waker>,
-    pub(super) max_buffered: usize,
-    /// Who waits in `recv`.
-    pub(super) receiver: Option<Waker>,
-    /// Tasks that wait for the transport to take bytes.
-    writers: Option<Arc<Writers>>,
-    /// Those in `writers` are woken when fewer bytes than this wait; 0 when there are none.
-    pub(super) wake_writers_below: usize,
-    /// The task that drives the connection, if one does.
-    pub(super) driver: Option<Waker>,
+    pub(super) outside: Box<Outside<T>>,
     /// The handler was left waiting in `recv` in this turn, so the driver need not read.
     pub(super) recv_waits: bool,
-    /// A message that the driver has read while nobody was in `recv`.
-    pub(super) unclaimed: Option<Message>,
     /// The peer's bytes are being waited for.
     reading: bool,
     /// The transport may still hold something that was written to it.
     unflushed: bool,
-    /// The sending half is shut down.
-    shut_down: bool,
-    io_error: Option<std::io::Error>,
-    /// Something that was queued was not written and never will be.
-    lost: bool,
     /// How many `Sender`s there are.
-    pub(super) senders: usize,
+    pub(super) senders: u32,
     /// There is no `WebSocket` or `Receiver` any more.
     pub(super) receiver_gone: bool,
-    /// Why the connection ended, until `recv` has told.
-    outcome: Option<RecvError>,
+    seldom: Option<Box<Seldom>>,
+}
+
+/// What is between the state machine and the world: looked at once a turn, not for each message.
+/// An allocation of its own because of its size: with the usual allocator it fits between the
+/// aligned blocks that the runtime needs for a connection, where there would be nothing.
+pub(super) struct Outside<T: Transport> {
+    /// Gone once the connection has ended.
+    transport: Option<T>,
+    pub(super) timer: Timer,
+    /// Who waits in `recv`.
+    pub(super) receiver: Option<Waker>,
+    /// The task that drives the connection, if one does.
+    pub(super) driver: Option<Waker>,
+    /// From this many bytes that wait on, senders have to.
+    max_buffered: usize,
+}
+
+/// How many bytes [`Outside`] takes.
+#[cfg(all(test, feature = "server"))]
+pub(crate) fn outside_len() -> usize {
+    size_of::<Outside<crate::Stream>>()
 }
 
 impl<T: Transport> Inner<T> {
     pub(super) fn new(connection: Connection, transport: T, max_buffered: usize) -> Self {
         Self {
             connection,
-            transport: Some(transport),
-            timer: None,
-            timer_waker: None,
-            // Of no room at all, nobody would ever be told.
-            max_buffered: max_buffered.max(1),
-            receiver: None,
-            writers: None,
-            wake_writers_below: 0,
-            driver: None,
+            outside: Box::new(Outside {
+                transport: Some(transport),
+                timer: Timer::new(),
+                receiver: None,
+                driver: None,
+                // Of no room at all, nobody would ever be told.
+                max_buffered: max_buffered.max(1),
+            }),
             recv_waits: false,
-            unclaimed: None,
             reading: false,
             unflushed: false,
-            shut_down: false,
-            io_error: None,
-            lost: false,
             senders: 0,
             receiver_gone: false,
-            outcome: None,
+            seldom: None,
         }
     }
 
     /// Whether the connection has ended and the transport is dropped.
     pub(crate) fn has_ended(&self) -> bool {
-        self.transport.is_none()
+        self.outside.transport.is_none()
     }
 
     /// Whether something waits to be written, here or in the transport.
@@ -100,7 +94,7 @@ impl<T: Transport> Inner<T> {
     /// Whether senders have to wait. What is closing has room: it gives an error.
     #[inline]
     fn lacks_room(&self) -> bool {
-        self.connection.buffered_amount() >= self.max_buffered
+        self.connection.buffered_amount() >= self.outside.max_buffered
             && self.connection.state() == State::Open
     }
 
@@ -109,7 +103,7 @@ impl<T: Transport> Inner<T> {
         if self.lacks_room() {
             let _ = self.poll_flush();
             if self.lacks_room() {
-                self.wait_for_write(shared, cx, self.max_buffered);
+                self.wait_for_write(shared, cx, self.outside.max_buffered);
                 return Poll::Pending;
             }
         }
@@ -122,7 +116,7 @@ impl<T: Transport> Inner<T> {
         cx: &Context<'_>,
     ) -> Poll<Result<(), SendError>> {
         match self.poll_flush() {
-            Poll::Ready(Ok(())) if self.lost => {
+            Poll::Ready(Ok(())) if self.seldom.as_deref().is_some_and(|seldom| seldom.lost) => {
                 Poll::Ready(Err(SendError::Io(ErrorKind::BrokenPipe.into())))
             }
             Poll::Ready(Ok(())) => Poll::Ready(Ok(())),
@@ -151,7 +145,7 @@ impl<T: Transport> Inner<T> {
             match self.poll_events() {
                 Some(message) => return Poll::Ready(Ok(Some(message))),
                 None if self.has_ended() => {
-                    return Poll::Ready(self.outcome.take().map_or(Ok(None), Err));
+                    return Poll::Ready(self.take_outcome().map_or(Ok(None), Err));
                 }
                 None => {}
             }
@@ -163,7 +157,7 @@ impl<T: Transport> Inner<T> {
                 continue;
             }
             self.shut_down_when_done(cx);
-            if self.driver.is_none() && self.poll_timer(cx) {
+            if self.outside.driver.is_none() && self.poll_timer(cx) {
                 continue;
             }
             if self.has_last_words() || self.poll_read(cx).is_pending() {
@@ -178,20 +172,13 @@ impl<T: Transport> Inner<T> {
     #[inline]
     pub(super) fn poll_quietly(&mut self, cx: &mut Context<'_>) {
         // The usual turn ends in `recv`, which has done all there was to do.
-        if !self.recv_waits || self.wants_write() || !self.timer_is_set(cx) {
+        if !self.recv_waits
+            || self.wants_write()
+            || self.connection.wants_timeout()
+            || !self.outside.timer.is_quiet(cx)
+        {
             self.poll_everything(cx);
         }
-    }
-
-    /// Whether the timer is set as the state machine wants it, for this task, and still runs.
-    #[cfg(feature = "server")]
-    #[inline]
-    fn timer_is_set(&self, cx: &Context<'_>) -> bool {
-        !self.connection.wants_timeout()
-            && match (&self.timer, &self.timer_waker) {
-                (Some(timer), Some(waker)) => waker.will_wake(cx.waker()) && !timer.is_elapsed(),
-                (timer, _) => timer.is_none(),
-            }
     }
 
     #[cfg(feature = "server")]
@@ -209,7 +196,7 @@ impl<T: Transport> Inner<T> {
             if (drained && self.connection.state() == State::Closed) || self.poll_timer(cx) {
                 continue;
             }
-            if self.recv_waits || self.unclaimed.is_some() || self.has_last_words() {
+            if self.recv_waits || self.has_unclaimed() || self.has_last_words() {
                 return;
             }
             self.shut_down_when_done(cx);
@@ -222,15 +209,15 @@ impl<T: Transport> Inner<T> {
     /// Takes the next message when there is none yet, and notices the end in any case.
     #[cfg(feature = "server")]
     fn poll_unclaimed(&mut self) {
-        while self.unclaimed.is_none() || self.connection.state() == State::Closed {
+        while !self.has_unclaimed() || self.connection.state() == State::Closed {
             let Some(message) = self.poll_events() else {
                 return;
             };
             if self.receiver_gone {
                 continue;
             }
-            self.unclaimed = Some(message);
-            if let Some(receiver) = self.receiver.take() {
+            self.seldom().unclaimed = Some(message);
+            if let Some(receiver) = self.outside.receiver.take() {
                 receiver.wake();
             }
         }
@@ -240,9 +227,10 @@ impl<T: Transport> Inner<T> {
     /// ends.
     #[inline]
     pub(super) fn next_at_hand(&mut self) -> Option<Message> {
-        if self.unclaimed.is_some() {
-            // The driver stopped reading when it had this message.
-            return self.unclaimed.take();
+        if self.seldom.is_some()
+            && let Some(message) = self.take_unclaimed()
+        {
+            return Some(message);
         }
         if self.unflushed {
             return None;
@@ -265,16 +253,53 @@ impl<T: Transport> Inner<T> {
         None
     }
 
-    fn end(&mut self) {
-        self.lost |= self.wants_write();
-        self.unflushed = false;
-        self.transport = None;
-        self.timer = None;
-        let io_error = self.io_error.take();
-        if let Some(failure) = self.connection.failure() {
-            self.outcome = Some(RecvError::new(failure, io_error));
+    fn seldom(&mut self) -> &mut Seldom {
+        self.seldom.get_or_insert_default()
+    }
+
+    #[cfg(feature = "server")]
+    fn has_unclaimed(&self) -> bool {
+        self.seldom
+            .as_deref()
+            .is_some_and(|seldom| seldom.unclaimed.is_some())
+    }
+
+    /// The message at which the driver stopped to read. When nothing else is seldom, the memory
+    /// for it goes too.
+    #[cold]
+    pub(super) fn take_unclaimed(&mut self) -> Option<Message> {
+        let seldom = self.seldom.as_deref_mut()?;
+        let message = seldom.unclaimed.take();
+        if seldom.is_over() {
+            self.seldom = None;
         }
-        if let Some(receiver) = self.receiver.take() {
+        message
+    }
+
+    fn take_outcome(&mut self) -> Option<RecvError> {
+        self.seldom.as_deref_mut()?.outcome.take()
+    }
+
+    /// Writers are woken when fewer bytes than this wait; 0 when there are none.
+    #[inline]
+    pub(super) fn wake_writers_below(&self) -> usize {
+        self.seldom
+            .as_deref()
+            .map_or(0, |seldom| seldom.wake_writers_below)
+    }
+
+    fn end(&mut self) {
+        if self.wants_write() {
+            self.seldom().lost = true;
+        }
+        self.unflushed = false;
+        self.outside.transport = None;
+        self.outside.timer.stop();
+        let io_error = self.seldom.as_deref_mut().and_then(|s| s.io_error.take());
+        if let Some(failure) = self.connection.failure() {
+            self.seldom().outcome = Some(RecvError::new(failure, io_error));
+        }
+        if let Some(receiver) = self.outside.receiver.take() {
             receiver.wake();
         }
         self.wake_writers();
@@ -283,21 +308,18 @@ impl<T: Transport> Inner<T> {
     /// Reads once, into the state machine.
     #[inline]
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(transport) = &mut self.transport else {
+        let Some(transport) = &mut self.outside.transport else {
             return Poll::Pending;
         };
-        match io::poll_read(transport, cx) {
+        match io::poll_receive(transport, &mut self.connection, cx) {
             Poll::Pending => {
                 self.reading = true;
                 return Poll::Pending;
             }
-            Poll::Ready(Ok(data)) if data.is_empty() => self.connection.handle_eof(),
-            Poll::Ready(Ok(data)) => {
-                self.reading = false;
-                self.connection.handle_data(data);
-            }
+            Poll::Ready(Ok(true)) => self.reading = false,
+            Poll::Ready(Ok(false)) => self.connection.handle_eof(),
             Poll::Ready(Err(error)) => {
-                self.io_error.get_or_insert(error);
+                self.seldom().io_error.get_or_insert(error);
                 self.connection.handle_eof();
             }
         }
@@ -307,18 +329,20 @@ impl<T: Transport> Inner<T> {
     /// Writes what waits. A transport that fails takes no more, but may still be read.
     #[inline]
     fn poll_flush(&mut self) -> Poll<Result<(), ErrorKind>> {
-        let Some(transport) = &mut self.transport else {
-            return Poll::Ready(Ok(()));
-        };
         if !self.connection.wants_write() && !self.unflushed {
             return Poll::Ready(Ok(()));
         }
+        let outside = &mut *self.outside;
+        let Some(transport) = &mut outside.transport else {
+            return Poll::Ready(Ok(()));
+        };
         self.unflushed = true;
         let writers;
-        let waker = match &self.driver {
+        let waker = match &outside.driver {
             Some(driver) => driver,
             None => {
-                writers = Waker::from(Arc::clone(self.writers.get_or_insert_default()));
+                let seldom = self.seldom.get_or_insert_default();
+                writers = Waker::from(Arc::clone(&seldom.writers));
                 &writers
             }
         };
@@ -330,15 +354,16 @@ impl<T: Transport> Inner<T> {
             Poll::Ready(Ok(())) => Poll::Ready(Ok(())),
             Poll::Ready(Err(error)) => {
                 let kind = error.kind();
-                self.io_error.get_or_insert(error);
-                self.lost = true;
+                let seldom = self.seldom();
+                seldom.io_error.get_or_insert(error);
+                seldom.lost = true;
                 self.connection.handle_write_end();
                 Poll::Ready(Err(kind))
             }
         };
         // Nothing waits any more only when the transport holds nothing either.
         let waiting = self.connection.buffered_amount() + usize::from(self.unflushed);
-        if waiting < self.wake_writers_below {
+        if waiting < self.wake_writers_below() {
             self.wake_writers();
         }
         result
@@ -346,8 +371,9 @@ impl<T: Transport> Inner<T> {
 
     /// Waits until fewer than `below` bytes wait, or the transport takes some.
     pub(super) fn wait_for_write(&mut self, shared: &Shared<T>, cx: &Context<'_>, below: usize) {
-        self.wake_writers_below = self.wake_writers_below.max(below);
-        self.writers.get_or_insert_default().add(cx);
+        let seldom = self.seldom();
+        seldom.wake_writers_below = seldom.wake_writers_below.max(below);
+        seldom.writers.add(cx);
         self.wake_driver(shared);
     }
 
@@ -359,20 +385,21 @@ impl<T: Transport> Inner<T> {
     }
 
     fn wake_writers(&mut self) {
-        self.wake_writers_below = 0;
-        if let Some(writers) = &self.writers {
-            writers.wake_all();
+        if let Some(seldom) = &mut self.seldom {
+            seldom.wake_writers_below = 0;
+            seldom.writers.wake_all();
         }
     }
 
     /// After a failure, once the peer has been told why, the peer's end is waited for.
     fn shut_down_when_done(&mut self, cx: &mut Context<'_>) {
-        if self.shut_down || !self.connection.wants_shutdown() {
+        if !self.connection.wants_shutdown() {
             return;
         }
-        if let Some(transport) = &mut self.transport {
+        let seldom = self.seldom.get_or_insert_default();
+        if let (false, Some(transport)) = (seldom.shut_down, &mut self.outside.transport) {
             // Whether it worked or not, the close timeout bounds the wait.
-            self.shut_down = Pin::new(transport).poll_shutdown(cx).is_ready();
+            seldom.shut_down = Pin::new(transport).poll_shutdown(cx).is_ready();
         }
     }
 
@@ -380,33 +407,12 @@ impl<T: Transport> Inner<T> {
     /// has passed, which gives `true`.
     #[inline]
     pub(super) fn poll_timer(&mut self, cx: &mut Context<'_>) -> bool {
-        let mut register = !self
-            .timer_waker
-            .as_ref()
-            .is_some_and(|waker| waker.will_wake(cx.waker()));
         if let Some(wait) = self.connection.poll_timeout() {
-            match &mut self.timer {
-                Some(timer) => timer.as_mut().reset(Instant::now() + wait),
-                None => self.timer = Some(Box::pin(sleep(wait))),
-            }
-            register = true;
+            self.outside.timer.set(wait);
         }
-        let Some(timer) = &mut self.timer else {
+        if !self.outside.timer.poll(cx) {
             return false;
-        };
-        if !timer.is_elapsed() {
-            if !register {
-                return false;
-            }
-            // Without budget the timer would not take note of the waker.
-            if has_budget_remaining() {
-                set_waker(&mut self.timer_waker, cx);
-            }
-            if timer.as_mut().poll(cx).is_pending() {
-                return false;
-            }
         }
-        self.timer = None;
         self.connection.handle_timeout(self.reading);
         if self.connection.state() == State::Closed {
             self.unflushed = false;
@@ -417,12 +423,12 @@ impl<T: Transport> Inner<T> {
     /// A command was given: it is written now, by the driver at the end of its turn or here,
     /// and whoever waits in `recv` looks at what has changed.
     pub(super) fn after_command(&mut self, shared: &Arc<Shared<T>>) {
-        if self.driver.is_some() {
+        if self.outside.driver.is_some() {
             self.wake_driver(shared);
         } else {
             let _ = self.poll_flush();
         }
-        if let Some(receiver) = self.receiver.take() {
+        if let Some(receiver) = self.outside.receiver.take() {
             receiver.wake();
         }
     }
@@ -430,50 +436,18 @@ impl<T: Transport> Inner<T> {
     /// Lets the driver write what was queued outside its turn.
     #[inline]
     pub(super) fn wake_driver(&self, shared: &Shared<T>) {
-        if let Some(driver) = &self.driver
-            && !shared.is_in_turn()
+        if !shared.is_in_turn()
+            && let Some(driver) = &self.outside.driver
         {
             driver.wake_by_ref();
         }
     }
 }
 
-/// The tasks that wait for the transport to take bytes. An allocation of its own: a transport
-/// keeps the waker that is made of it, and must not keep the connection that it belongs to; and
-/// it may wake while it is being polled, under the connection's lock.
-#[derive(Default)]
-struct Writers(Mutex<Vec<Waker>>);
-
-impl Writers {
-    fn add(&self, cx: &Context<'_>) {
-        let mut writers = self.0.lock();
-        if !writers.iter().any(|writer| writer.will_wake(cx.waker())) {
-            writers.push(cx.waker().clone());
-        }
-    }
-
-    fn wake_all(&self) {
-        let writers = std::mem::take(&mut *self.0.lock());
-        for writer in writers {
-            writer.wake();
-        }
-    }
-}
-
-impl Wake for Writers {
-    fn wake(self: Arc<Self>) {
-        self.wake_all();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        self.wake_all();
-    }
-}
-
 impl<T: Transport> Drop for Inner<T> {
     /// An open connection that is dropped says 1001, as far as one write can.
     fn drop(&mut self) {
-        let Some(transport) = &mut self.transport else {
+        let Some(transport) = &mut self.outside.transport else {
             return;
         };
         let _ = self.connection.close(CloseCode::GOING_AWAY, "");

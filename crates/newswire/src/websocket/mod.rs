@@ -5,9 +5,14 @@
 pub(crate) mod driver;
 mod futures;
 mod inner;
+mod seldom;
 pub(crate) mod shared;
 mod split;
 mod stream_sink;
+pub(crate) mod timer;
+
+#[cfg(all(test, feature = "server"))]
+pub(crate) use inner::outside_len;
 
 pub use futures::{RecvFuture, SendFuture};
 pub use split::{Receiver, Sender};
@@ -49,7 +54,6 @@ use std::task::{Context, Poll};
 /// ```
 pub struct WebSocket<T: Transport = Stream> {
     shared: Arc<Shared<T>>,
-    subprotocol: Option<Box<str>>,
 }
 
 impl<T: Transport> WebSocket<T> {
@@ -73,8 +77,7 @@ impl<T: Transport> WebSocket<T> {
         config: &Config,
     ) -> Self {
         Self {
-            shared: Shared::new(connection, transport, config.max_buffered),
-            subprotocol: subprotocol.map(Box::from),
+            shared: Shared::new(connection, transport, subprotocol, config.max_buffered),
         }
     }
 
@@ -205,7 +208,7 @@ impl<T: Transport> WebSocket<T> {
     /// The subprotocol that both ends agreed on in the opening handshake.
     #[must_use]
     pub fn subprotocol(&self) -> Option<&str> {
-        self.subprotocol.as_deref()
+        self.shared.subprotocol()
     }
 
     /// The Close frame that the peer sent, once it has.
@@ -250,7 +253,7 @@ impl<T: Transport> fmt::Debug for WebSocket<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WebSocket")
             .field("state", &self.state())
-            .field("subprotocol", &self.subprotocol)
+            .field("subprotocol", &self.subprotocol())
             .finish_non_exhaustive()
     }
 }

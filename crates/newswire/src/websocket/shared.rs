@@ -7,6 +7,8 @@
 //! writes everything that its turn has produced at once.
 
 use super::inner::{Inner, set_waker};
+#[cfg(feature = "server")]
+use super::timer::{Clock, Timer};
 use crate::error::{RecvError, SendError};
 use crate::transport::Transport;
 use newswire_proto::{CloseCode, CommandError, Connection, Message, Utf8Bytes};
@@ -22,13 +24,34 @@ thread_local! {
 
 pub(crate) struct Shared<T: Transport> {
     inner: Mutex<Inner<T>>,
+    negotiated: Option<Box<Negotiated>>,
+}
+
+/// What the opening handshake has found.
+struct Negotiated {
+    subprotocol: Box<str>,
 }
 
 impl<T: Transport> Shared<T> {
-    pub(crate) fn new(connection: Connection, transport: T, max_buffered: usize) -> Arc<Self> {
+    pub(crate) fn new(
+        connection: Connection,
+        transport: T,
+        subprotocol: Option<&str>,
+        max_buffered: usize,
+    ) -> Arc<Self> {
         Arc::new(Self {
             inner: Mutex::new(Inner::new(connection, transport, max_buffered)),
+            negotiated: subprotocol.map(|name| {
+                Box::new(Negotiated {
+                    subprotocol: name.into(),
+                })
+            }),
         })
+    }
+
+    /// What both ends will speak.
+    pub(super) fn subprotocol(&self) -> Option<&str> {
+        self.negotiated.as_deref().map(|found| &*found.subprotocol)
     }
 
     #[inline]
@@ -58,16 +81,17 @@ impl<T: Transport> Shared<T> {
         cx: &mut Context<'_>,
     ) -> Poll<Result<Option<Message>, RecvError>> {
         let polled = inner.poll_message(cx);
-        if inner.driver.is_none() {
+        if inner.outside.driver.is_none() {
             if polled.is_pending() {
-                set_waker(&mut inner.receiver, cx);
+                set_waker(&mut inner.outside.receiver, cx);
                 inner.wait_for_what_is_left(self, cx);
             }
             return polled;
         }
         if polled.is_pending() {
-            set_waker(&mut inner.receiver, cx);
+            set_waker(&mut inner.outside.receiver, cx);
             inner.recv_waits = inner
+                .outside
                 .driver
                 .as_ref()
                 .is_some_and(|driver| driver.will_wake(cx.waker()));
@@ -95,7 +119,7 @@ impl<T: Transport> Shared<T> {
             }
             inner.queue(self, message)?;
         }
-        if feeding || inner.driver.is_some() {
+        if feeding || inner.outside.driver.is_some() {
             return Poll::Ready(Ok(()));
         }
         inner.poll_drained(self, cx)
@@ -140,9 +164,36 @@ impl<T: Transport> Shared<T> {
     }
 
     #[cfg(feature = "server")]
-    /// A task has begun to drive the connection.
+    /// The connection's time is kept by `clock` from now on, in `place`.
+    pub(crate) fn set_clock(&self, clock: Arc<dyn Clock>, place: u32) {
+        self.lock().outside.timer = Timer::Shared {
+            clock,
+            place,
+            passed: false,
+        };
+    }
+
+    #[cfg(feature = "server")]
+    /// The task of the connection has ended, and with it its place in the clock.
+    pub(super) fn leave_clock(&self) {
+        let left = self.lock().outside.timer.leave();
+        if let Some((clock, place)) = left {
+            clock.leave(place);
+        }
+    }
+
+    #[cfg(feature = "server")]
+    /// The clock says that the connection's time has passed.
+    pub(crate) fn time_passed(self: &Arc<Self>) {
+        let mut inner = self.lock();
+        inner.outside.timer.pass();
+        inner.wake_driver(self);
+    }
+
+    #[cfg(feature = "server")]
+    /// This task drives the connection.
     pub(super) fn set_driver(&self, cx: &Context<'_>) {
-        set_waker(&mut self.lock().driver, cx);
+        set_waker(&mut self.lock().outside.driver, cx);
     }
 
     #[cfg(feature = "server")]
@@ -167,19 +218,18 @@ impl<T: Transport> Shared<T> {
     #[inline]
     pub(super) fn after_turn(self: &Arc<Self>, cx: &mut Context<'_>) -> bool {
         let mut inner = self.lock();
-        set_waker(&mut inner.driver, cx);
-        let writers_waited = inner.wake_writers_below > 0;
+        let writers_waited = inner.wake_writers_below() > 0;
         inner.poll_quietly(cx);
         inner.recv_waits = false;
-        writers_waited && inner.wake_writers_below == 0
+        writers_waited && inner.wake_writers_below() == 0
     }
 
     #[cfg(feature = "server")]
     /// Reads and throws away until the connection has ended.
     pub(super) fn poll_end(self: &Arc<Self>, cx: &mut Context<'_>) -> Poll<()> {
         let mut inner = self.lock();
-        inner.unclaimed = None;
-        set_waker(&mut inner.driver, cx);
+        inner.take_unclaimed();
+        set_waker(&mut inner.outside.driver, cx);
         loop {
             match inner.poll_message(cx) {
                 Poll::Ready(Ok(Some(_))) => {}

@@ -22,3 +22,4 @@ mod senders;
 mod shutdown;
 mod support;
 mod talk;
+mod workers;

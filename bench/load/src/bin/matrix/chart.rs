@@ -3,18 +3,19 @@
 
 use std::fmt::Write as _;
 
-use load::Measurement;
-
-use crate::report::{COLUMNS, thousands};
+use crate::job::Measured;
+use crate::report::COLUMNS;
 use crate::results::{Results, Spread};
 
 /// Room for the servers' names, at the left of each row of panels.
 const NAMES: usize = 135;
+/// A panel's width with many in a row; few share a width in which the title has room.
 const PANEL: usize = 170;
-/// The longest bar; behind it is room for its figure.
-const BAR: f64 = 115.0;
-/// Where the figures end, in a column of their own.
-const FIGURE_END: f64 = 152.0;
+const PANELS: usize = 600;
+/// From the longest bar's end to the next panel: room for its figure.
+const AFTER_BAR: usize = 55;
+/// From the figures' end, in a column of their own, to the next panel.
+const AFTER_FIGURE: usize = 18;
 const LINE: usize = 16;
 /// Room for a panel's title.
 const TITLE: usize = 30;
@@ -31,22 +32,24 @@ const STYLE: &str = "text{font:11px system-ui,sans-serif;fill:#1f2328}.title{fon
 pub(crate) fn svg(results: &Results) -> String {
     let columns = results.cells.len().min(COLUMNS);
     let row_height = TITLE + results.servers.len() * LINE + MARGIN;
-    let width = 2 * MARGIN + NAMES + columns * PANEL;
+    let panel_width = PANEL.max(PANELS / columns.max(1));
+    let width = 2 * MARGIN + NAMES + columns * panel_width;
     let height = HEAD + results.cells.len().div_ceil(COLUMNS) * row_height;
     let mut out = String::new();
-    let title = "Echo: thousand messages per second of server CPU";
+    let title = results.question.words().chart;
     let _ = writeln!(
         out,
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" \
          height=\"{height}\" role=\"img\"><title>{title}</title><style>{STYLE}</style>"
     );
     text(&mut out, MARGIN as f64, 20.0, "title head", title);
-    let how = format!(
-        "Bars: median of {} rounds; lines: least to greatest; dashes: {}. {}",
-        results.rounds,
-        results.floor.as_deref().unwrap_or("no floor"),
-        results.facts.cpu
-    );
+    let rounds = match results.rounds {
+        1 => "one round".into(),
+        rounds => format!("{rounds} rounds; lines: least to greatest"),
+    };
+    let floor = results.floor.as_deref();
+    let floor = floor.map_or(String::new(), |floor| format!("; dashes: {floor}"));
+    let how = format!("Bars: median of {rounds}{floor}. {}", results.facts.cpu);
     text(&mut out, MARGIN as f64, 36.0, "", &how);
     for (row, cells) in results.cells.chunks(COLUMNS).enumerate() {
         let top = HEAD + row * row_height;
@@ -56,23 +59,24 @@ pub(crate) fn svg(results: &Results) -> String {
             text(&mut out, MARGIN as f64, (y + 11) as f64, class, server);
         }
         for (column, cell) in cells.iter().enumerate() {
-            panel(
-                &mut out,
-                results,
-                cell,
-                MARGIN + NAMES + column * PANEL,
-                top,
-            );
+            let left = MARGIN + NAMES + column * panel_width;
+            panel(&mut out, results, cell, (left, top), panel_width);
         }
     }
     out + "</svg>\n"
 }
 
-fn panel(out: &mut String, results: &Results, cell: &str, left: usize, top: usize) {
+fn panel(
+    out: &mut String,
+    results: &Results,
+    cell: &str,
+    (left, top): (usize, usize),
+    width: usize,
+) {
     let figures: Vec<Option<Spread>> = results
         .servers
         .iter()
-        .map(|server| results.spread(server, cell, Measurement::per_cpu_second))
+        .map(|server| results.spread(server, cell, Measured::figure))
         .collect();
     let most = figures
         .iter()
@@ -80,7 +84,7 @@ fn panel(out: &mut String, results: &Results, cell: &str, left: usize, top: usiz
         .map(|spread| spread.max)
         .fold(0.0, f64::max);
     let left = left as f64;
-    let at = |rate: f64| left + rate / most * BAR;
+    let at = |rate: f64| left + rate / most * (width - AFTER_BAR) as f64;
     text(out, left, (top + 20) as f64, "title", cell);
     for (line, (server, figure)) in results.servers.iter().zip(&figures).enumerate() {
         let y = (top + TITLE + line * LINE) as f64;
@@ -94,17 +98,24 @@ fn panel(out: &mut String, results: &Results, cell: &str, left: usize, top: usiz
             () if *server == results.base => "base",
             () => "peer",
         };
-        let (middle, length) = (y + 7.0, at(spread.median) - left);
+        // Whoever needs next to nothing still has a bar.
+        let (middle, length) = (y + 7.0, (at(spread.median) - left).max(1.5));
         let _ = writeln!(
             out,
-            "<rect class=\"{class}\" x=\"{left}\" y=\"{}\" width=\"{length:.1}\" height=\"10\"/>\
+            "<rect class=\"{class}\" x=\"{left}\" y=\"{}\" width=\"{length:.1}\" height=\"10\" rx=\"1\"/>\
              <path class=\"spread\" d=\"M{:.1} {middle}H{:.1}\"/>",
             y + 2.0,
             at(spread.min),
             at(spread.max)
         );
-        let end = left + FIGURE_END;
-        text(out, end, y + 11.0, "figure", &thousands(spread.median));
+        let end = left + (width - AFTER_FIGURE) as f64;
+        text(
+            out,
+            end,
+            y + 11.0,
+            "figure",
+            &results.question.chart_figure(spread.median),
+        );
         if is_floor {
             let _ = writeln!(
                 out,
@@ -139,10 +150,10 @@ mod tests {
         results.floor = Some("b".into());
         let svg = svg(&results);
         for expected in [
-            "class=\"base\" x=\"147\" y=\"76\" width=\"103.5\"",
-            "class=\"peer\" x=\"147\" y=\"92\" width=\"51.8\"",
-            "class=\"rock\" x=\"147\" y=\"108\" width=\"115.0\"",
-            "class=\"floor\" d=\"M262.0 106V122\"",
+            "class=\"base\" x=\"147\" y=\"76\" width=\"490.5\"",
+            "class=\"peer\" x=\"147\" y=\"92\" width=\"245.2\"",
+            "class=\"rock\" x=\"147\" y=\"108\" width=\"545.0\"",
+            "class=\"floor\" d=\"M692.0 106V122\"",
         ] {
             assert!(svg.contains(expected), "{expected} in {svg}");
         }

@@ -2,73 +2,69 @@
 
 use std::fmt::Write as _;
 
-use load::Measurement;
-
+use crate::job::{Measured, Question};
 use crate::results::{Results, Run, Spread, Verdict};
 
 /// Cells in one table, and panels in one row of the chart: the sizes of the full set.
 pub(crate) const COLUMNS: usize = 5;
 
 /// One line while the matrix runs.
-pub(crate) fn progress(run: &Run) -> String {
-    let measurement = &run.measurement;
-    let per_cpu = measurement.per_cpu_second().map_or("-".into(), thousands);
-    format!(
-        "{:<14} {:<20} {per_cpu:>8} thousand a CPU second",
-        run.cell, run.server
-    )
+pub(crate) fn progress(question: Question, run: &Run) -> String {
+    let figure = run.measured.figure();
+    let figure = figure.map_or("-".into(), |figure| question.figure(figure));
+    format!("{:<20} {:<20} {figure:>8}", run.cell, run.server)
 }
 
 /// The whole report.
 pub(crate) fn markdown(results: &Results) -> String {
-    let mut out = String::from("# Echo: messages per second of server CPU\n\n");
+    let words = results.question.words();
+    let base = &results.base;
+    let mut out = format!("# {}\n\n", words.title);
     facts(&mut out, results);
     out += "\n## Verdict\n\n";
     for cell in &results.cells {
         out += &verdict(results, cell);
     }
-    let base = &results.base;
     let _ = write!(
         out,
-        "\n## Thousand messages per second of server CPU\n\nMedian over the rounds; in parentheses {base} divided by the \
-         server, round by round: median, least to greatest. Above 1, {base} does more with the same CPU.\n\n"
+        "\n## {}\n\nMedian over the rounds; in parentheses {}.",
+        words.figures,
+        words.ratio.replace("{base}", base)
     );
-    tables(&mut out, results, per_cpu);
+    if let Some(times) = results.skips {
+        let _ = write!(
+            out,
+            " In a cell where {base} was more than {times} times ahead of a server, it was not run again."
+        );
+    }
+    out += "\n\n";
+    tables(&mut out, results, figures);
     if let Some(floor) = &results.floor {
         let _ = write!(
             out,
-            "\n## Share of the floor\n\nMessages per second of server CPU divided by those of {floor}, round by round: \
-             median, least to greatest. {floor} only moves the bytes; its replies are counted and not compared.\n\n"
+            "\n## Share of the floor\n\nThe figures above divided by those of {floor}, round by round: median, least to \
+             greatest. {floor} only moves the bytes; its replies are counted and not compared.\n\n"
         );
         tables(&mut out, results, share);
     }
-    out += "\n## Thousand messages per second of wall time, and how busy the server's core was\n\n\
-            At depth 1 also the time from a write to its reply, in µs: median / 99th percentile.\n\n";
-    tables(&mut out, results, wall);
+    if let Some(heading) = words.wall {
+        let _ = write!(out, "\n{heading}\n\n");
+        tables(&mut out, results, wall);
+    }
     out
 }
 
 fn facts(out: &mut String, results: &Results) {
     let facts = &results.facts;
-    let flags = if facts.rustflags.is_empty() {
-        "no RUSTFLAGS"
-    } else {
-        &facts.rustflags
-    };
+    let words = results.question.words();
+    // Memory is not measured over a time.
+    let windows = words.wall.map_or(String::new(), |_| {
+        format!(", windows of {} s", results.window_s)
+    });
     let _ = writeln!(
         out,
-        "{}, commit {}. {}, {} cores, Linux {}, TCP {}, load average before {}. {}, {flags}. {} rounds, windows of {} s. \
-         Cells are SIZExCONNECTIONSxDEPTH (messages in flight on each connection).\n",
-        facts.date,
-        facts.commit,
-        facts.cpu,
-        facts.cores,
-        facts.kernel,
-        facts.congestion_control,
-        facts.load_average,
-        facts.rustc,
-        results.rounds,
-        results.window_s,
+        "{facts} {} rounds{windows}. {}\n",
+        results.rounds, words.cells
     );
     let versions: Vec<_> = facts
         .versions
@@ -88,18 +84,15 @@ fn verdict(results: &Results, cell: &str) -> String {
     let Some((closest, ratio)) = rivals.first() else {
         return format!("- `{cell}`: nobody to compare {base} with\n");
     };
-    let word = match rivals
-        .iter()
-        .map(|(_, ratio)| Verdict::of(*ratio))
-        .max_by_key(|verdict| *verdict as u8)
-    {
+    let word = match rivals.iter().map(|(_, ratio)| Verdict::of(*ratio)).max() {
         Some(Verdict::Ahead) => "ahead of every peer in every round",
         Some(Verdict::AheadByMedian) => "ahead of every peer by the median, not in every round",
+        Some(Verdict::Level) => "not ahead of every peer, but behind none by more than 3 %",
         _ => "NOT ahead of every peer",
     };
     let behind: Vec<_> = rivals
         .iter()
-        .filter(|(_, ratio)| Verdict::of(*ratio) == Verdict::Behind)
+        .filter(|(_, ratio)| Verdict::of(*ratio) >= Verdict::Level)
         .map(|(name, _)| *name)
         .collect();
     let behind = if behind.is_empty() {
@@ -145,15 +138,14 @@ fn share(results: &Results, server: &str, cell: &str) -> String {
     }
 }
 
-fn per_cpu(results: &Results, server: &str, cell: &str) -> String {
-    let Some(figure) = results.spread(server, cell, Measurement::per_cpu_second) else {
+fn figures(results: &Results, server: &str, cell: &str) -> String {
+    let Some(figure) = results.spread(server, cell, Measured::figure) else {
         return "-".into();
     };
+    let figure = results.question.figure(figure.median);
     match results.ratio(server, cell) {
-        Some(ratio) if server != results.base => {
-            format!("{} ({})", thousands(figure.median), spread(ratio))
-        }
-        _ => format!("**{}**", thousands(figure.median)),
+        Some(ratio) if server != results.base => format!("{figure} ({})", spread(ratio)),
+        _ => format!("**{figure}**"),
     }
 }
 
@@ -163,14 +155,20 @@ fn wall(results: &Results, server: &str, cell: &str) -> String {
             .spread(server, cell, figure)
             .map(|spread| spread.median)
     };
-    let Some(rate) = median(|run| Some(run.messages as f64 / run.wall_s)) else {
+    let Some(rate) = median(|run| run.work().map(|run| run.messages as f64 / run.wall_s)) else {
         return "-".into();
     };
     let mut entry = thousands(rate);
-    if let Some(busy) = median(|run| Some(run.server_cpu_s? / run.wall_s)) {
+    let busy = |run: &Measured| {
+        run.work()
+            .and_then(|run| Some(run.server_cpu_s? / run.wall_s))
+    };
+    if let Some(busy) = median(busy) {
         let _ = write!(entry, ", {:.0} %", busy * 100.0);
     }
-    if let Some((p50, p99)) = median(|run| run.p50_us).zip(median(|run| run.p99_us)) {
+    let p50 = median(|run| run.work().and_then(|run| run.p50_us));
+    let p99 = median(|run| run.work().and_then(|run| run.p99_us));
+    if let Some((p50, p99)) = p50.zip(p99) {
         let _ = write!(entry, ", {p50:.0}/{p99:.0}");
     }
     entry
@@ -180,9 +178,17 @@ fn spread(spread: Spread) -> String {
     format!("{:.2}, {:.2}–{:.2}", spread.median, spread.min, spread.max)
 }
 
+/// Bytes, whole.
+pub(crate) fn bytes(value: f64) -> String {
+    format!("{value:.0}")
+}
+
 /// A rate in thousands with three figures.
 pub(crate) fn thousands(rate: f64) -> String {
-    let value = rate / 1e3;
+    three_figures(rate / 1e3)
+}
+
+pub(crate) fn three_figures(value: f64) -> String {
     match value {
         100.0.. => format!("{value:.0}"),
         10.0.. => format!("{value:.1}"),
@@ -193,7 +199,7 @@ pub(crate) fn thousands(rate: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::results::tests::{results, run};
+    use crate::results::tests::{idle_run, results, run};
 
     #[test]
     fn the_report_says_who_is_ahead_and_of_whom_not() {
@@ -239,6 +245,29 @@ mod tests {
         assert!(verdict(&both(110), "128x1x1").contains("in every round** (closest a"));
         assert!(verdict(&both(99), "128x1x1").contains("by the median, not in every round"));
         assert!(verdict(&both(10), "128x1x1").contains("NOT ahead"));
+    }
+
+    #[test]
+    fn who_is_behind_by_no_more_than_the_spread_is_told_apart_from_who_is_behind() {
+        let with = |messages| {
+            let ours = run("ours", 0, messages, 1.0);
+            verdict(&results(vec![ours, run("a", 0, 100, 1.0)]), "128x1x1")
+        };
+        assert!(with(98).contains("behind none by more than 3 %** (closest a: 0.98"));
+        assert!(with(96).contains("NOT ahead"));
+    }
+
+    #[test]
+    fn a_report_of_memory_has_bytes_and_speaks_of_no_time() {
+        let mut results = results(vec![idle_run("ours", 0, 500), idle_run("a", 0, 20_000)]);
+        results.question = Question::Idle;
+        let report = markdown(&results);
+        assert!(
+            report.contains("| a | 20000 (40.00, 40.00–40.00) |"),
+            "{report}"
+        );
+        assert!(report.contains("ours is **ahead of every peer in every round**"));
+        assert!(!report.contains("wall time") && !report.contains("windows"));
     }
 
     #[test]

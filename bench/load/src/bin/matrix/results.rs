@@ -1,14 +1,15 @@
 //! Every run of a matrix, and the arithmetic on them: medians, and ratios taken round by round. No text is made here.
 
-use load::Measurement;
+use load::Facts;
 use serde::Serialize;
 
-use crate::facts::Facts;
+use crate::job::{Measured, Question};
 
 /// All that a matrix gave, as the JSON file has it.
 #[derive(Serialize)]
 pub(crate) struct Results {
     pub(crate) facts: Facts,
+    pub(crate) question: Question,
     pub(crate) base: String,
     /// The server that is no WebSocket server and shows what is possible.
     pub(crate) floor: Option<String>,
@@ -17,6 +18,8 @@ pub(crate) struct Results {
     pub(crate) missing: Vec<String>,
     pub(crate) cells: Vec<String>,
     pub(crate) rounds: u32,
+    /// A server was not run again in a cell where the base was so many times ahead of it.
+    pub(crate) skips: Option<f64>,
     pub(crate) window_s: f64,
     pub(crate) runs: Vec<Run>,
 }
@@ -28,7 +31,7 @@ pub(crate) struct Run {
     pub(crate) cell: String,
     pub(crate) round: u32,
     #[serde(flatten)]
-    pub(crate) measurement: Measurement,
+    pub(crate) measured: Measured,
 }
 
 /// A median, with the least and the greatest.
@@ -56,13 +59,15 @@ impl Spread {
 }
 
 /// How the base did against one other server in one cell.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Verdict {
     /// Ahead in every round.
     Ahead,
     /// Ahead by the median, not in every round.
     AheadByMedian,
-    /// Not ahead.
+    /// Not ahead, and behind by no more than 3 %, which is less than the spread of most machines.
+    Level,
+    /// Behind.
     Behind,
 }
 
@@ -72,6 +77,8 @@ impl Verdict {
             Self::Ahead
         } else if ratio.median > 1.0 {
             Self::AheadByMedian
+        } else if ratio.median >= 0.97 {
+            Self::Level
         } else {
             Self::Behind
         }
@@ -84,31 +91,41 @@ impl Results {
         &self,
         server: &str,
         cell: &str,
-        figure: fn(&Measurement) -> Option<f64>,
+        figure: fn(&Measured) -> Option<f64>,
     ) -> Option<Spread> {
         Spread::of(
             self.of(server, cell)
-                .filter_map(|run| figure(&run.measurement)),
+                .filter_map(|run| figure(&run.measured)),
         )
     }
 
-    /// The base's messages per CPU second divided by the server's, each round by itself.
+    /// How many times better than the server the base is, each round by itself.
     pub(crate) fn ratio(&self, server: &str, cell: &str) -> Option<Spread> {
-        self.quotient(&self.base, server, cell)
+        if self.question.less_is_better() {
+            self.quotient(server, &self.base, cell)
+        } else {
+            self.quotient(&self.base, server, cell)
+        }
     }
 
-    /// The server's messages per CPU second divided by the floor's, each round by itself.
+    /// The server's figure divided by the floor's, each round by itself.
     pub(crate) fn share_of_floor(&self, server: &str, cell: &str) -> Option<Spread> {
         self.quotient(server, self.floor.as_deref()?, cell)
+    }
+
+    /// Whether running the server in this cell again could not change what is said of it.
+    pub(crate) fn is_hopeless(&self, server: &str, cell: &str) -> bool {
+        let ratio = self.ratio(server, cell);
+        self.skips
+            .zip(ratio)
+            .is_some_and(|(skips, ratio)| ratio.median > skips)
     }
 
     fn quotient(&self, above: &str, below: &str, cell: &str) -> Option<Spread> {
         Spread::of(self.of(above, cell).flat_map(|above| {
             self.of(below, cell)
                 .filter(|below| below.round == above.round)
-                .filter_map(|below| {
-                    Some(above.measurement.per_cpu_second()? / below.measurement.per_cpu_second()?)
-                })
+                .filter_map(|below| Some(above.measured.figure()? / below.measured.figure()?))
         }))
     }
 
@@ -138,6 +155,8 @@ impl Results {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use load::{Measurement, Memory};
+
     use super::*;
 
     pub(crate) fn run(server: &str, round: u32, messages: u64, cpu: f64) -> Run {
@@ -155,19 +174,33 @@ pub(crate) mod tests {
             server: server.into(),
             cell: "128x1x1".into(),
             round,
-            measurement,
+            measured: Measured::Work(measurement),
+        }
+    }
+
+    pub(crate) fn idle_run(server: &str, round: u32, per_connection: u64) -> Run {
+        let memory = Memory {
+            connections: 10,
+            before: 1000,
+            now: 1000 + 10 * per_connection,
+        };
+        Run {
+            measured: Measured::Memory(memory),
+            ..run(server, round, 0, 1.0)
         }
     }
 
     pub(crate) fn results(runs: Vec<Run>) -> Results {
         Results {
             facts: Facts::default(),
+            question: Question::Echo,
             base: "ours".into(),
             floor: None,
             servers: ["ours", "a", "b"].map(String::from).into(),
             missing: Vec::new(),
             cells: vec!["128x1x1".into()],
             rounds: 3,
+            skips: None,
             window_s: 1.0,
             runs,
         }
@@ -258,6 +291,29 @@ pub(crate) mod tests {
         };
         assert_eq!(verdict(1.01, 1.1), Verdict::Ahead);
         assert_eq!(verdict(1.0, 1.1), Verdict::AheadByMedian);
-        assert_eq!(verdict(0.9, 1.0), Verdict::Behind);
+        assert_eq!(verdict(0.9, 1.0), Verdict::Level);
+        assert_eq!(verdict(0.9, 0.96), Verdict::Behind);
+    }
+
+    #[test]
+    fn of_memory_less_is_better() {
+        let mut results = results(vec![idle_run("ours", 0, 500), idle_run("a", 0, 2000)]);
+        results.question = Question::Idle;
+        let ratio = results.ratio("a", "128x1x1").unwrap();
+        assert_eq!(ratio.median, 4.0);
+    }
+
+    #[test]
+    fn only_a_server_far_behind_is_hopeless_and_only_if_that_is_asked_for() {
+        let mut results = results(vec![
+            run("ours", 0, 500, 1.0),
+            run("a", 0, 100, 1.0),
+            run("b", 0, 200, 1.0),
+        ]);
+        assert!(!results.is_hopeless("a", "128x1x1"));
+        results.skips = Some(4.0);
+        assert!(results.is_hopeless("a", "128x1x1"));
+        assert!(!results.is_hopeless("b", "128x1x1"));
+        assert!(!results.is_hopeless("a", "a cell that has not been run"));
     }
 }

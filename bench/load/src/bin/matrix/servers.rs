@@ -3,9 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use load::{Program, Result};
-
-use crate::facts::{bench_directory, locked_version};
+use load::{Program, Result, bench_directory, locked_version};
 
 /// Where a server comes from.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -5,6 +5,7 @@ mod profile;
 
 use std::collections::BTreeMap;
 use std::env;
+use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
@@ -16,8 +17,6 @@ use profile::Count;
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
-/// The exit code of a check that cannot run here.
-const SKIPPED: u8 = 77;
 /// More than this of the baseline is a failure.
 const TOLERANCE: f64 = 1.03;
 /// Where `hot_paths` calls between two counts: warm-up ends, N ends, 2N begins, 2N ends.
@@ -26,9 +25,12 @@ const MARKS: usize = 4;
 /// Count the instructions of the hot paths and compare them with the baseline
 #[derive(Parser)]
 struct Arguments {
-    /// Make what is counted now the baseline
+    /// Make what is counted now the baseline, and forget those of other compilers: they were of other code
     #[arg(long)]
     write: bool,
+    /// Add a baseline for this compiler and processor to those of others; the code must be that of theirs
+    #[arg(long, conflicts_with = "write")]
+    add: bool,
     /// The baseline
     #[arg(long, value_name = "FILE", default_value_os_t = baseline_path())]
     baseline: PathBuf,
@@ -49,6 +51,12 @@ struct Conditions {
     vectors: String,
     /// Another compiler makes other instructions.
     rustc: String,
+}
+
+impl fmt::Display for Conditions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, {}, {}", self.architecture, self.vectors, self.rustc)
+    }
 }
 
 #[derive(Clone, Copy, Serialize, Deserialize)]
@@ -86,28 +94,25 @@ fn baseline_path() -> PathBuf {
 fn run(arguments: &Arguments) -> Result<ExitCode> {
     let now = count()?;
     if arguments.write {
-        fs::write(
-            &arguments.baseline,
-            serde_json::to_string_pretty(&now)? + "\n",
-        )?;
-        println!("{}", table(&now.paths, &now.paths));
-        println!("written: {}", arguments.baseline.display());
-        return Ok(ExitCode::SUCCESS);
+        return write(&arguments.baseline, vec![now]);
     }
     let shown = arguments.baseline.display();
     let text = fs::read_to_string(&arguments.baseline)
         .map_err(|error| format!("{shown}: {error}; --write makes one"))?;
-    let baseline: Baseline =
-        serde_json::from_str(&text).map_err(|error| format!("{shown}: {error}"))?;
-    if baseline.conditions != now.conditions {
-        let say = |c: &Conditions| format!("{}, {}, {}", c.architecture, c.vectors, c.rustc);
-        println!(
-            "the baseline is for {}; here it is {}: the counts cannot be compared. --write makes a baseline of here",
-            say(&baseline.conditions),
-            say(&now.conditions)
-        );
-        return Ok(ExitCode::from(SKIPPED));
+    let mut baselines = baselines(&text).map_err(|error| format!("{shown}: {error}"))?;
+    if arguments.add {
+        baselines.retain(|baseline| baseline.conditions != now.conditions);
+        baselines.push(now);
+        return write(&arguments.baseline, baselines);
     }
+    let Some(baseline) = baselines
+        .iter()
+        .find(|baseline| baseline.conditions == now.conditions)
+    else {
+        println!("{}", table(&BTreeMap::new(), &now.paths));
+        println!("{}", nothing_to_compare(&baselines, &now.conditions));
+        return Ok(ExitCode::SUCCESS);
+    };
     println!("{}", table(&baseline.paths, &now.paths));
     let problems = problems(&baseline.paths, &now.paths);
     if problems.is_empty() {
@@ -120,6 +125,38 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
         "If this is meant to be: `bench/counts.sh --write` makes it the baseline; say why in the commit."
     );
     Ok(ExitCode::FAILURE)
+}
+
+/// The file: a JSON object for each set of conditions, one after the other.
+fn baselines(text: &str) -> serde_json::Result<Vec<Baseline>> {
+    serde_json::Deserializer::from_str(text)
+        .into_iter()
+        .collect()
+}
+
+fn write(file: &Path, baselines: Vec<Baseline>) -> Result<ExitCode> {
+    let mut text = String::new();
+    for baseline in &baselines {
+        text += &(serde_json::to_string_pretty(baseline)? + "\n");
+    }
+    fs::write(file, text)?;
+    if let Some(now) = baselines.last() {
+        println!("{}", table(&now.paths, &now.paths));
+    }
+    println!("written: {}", file.display());
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What is said where there is no baseline for the conditions: it is no failure of the code, and must not look like a
+/// check that has passed.
+fn nothing_to_compare(baselines: &[Baseline], here: &Conditions) -> String {
+    let mut out =
+        format!("NOTHING WAS COMPARED: there is no baseline for\n  {here}\nThere is one for:\n");
+    for baseline in baselines {
+        out += &format!("  {}\n", baseline.conditions);
+    }
+    out + "To compare here from now on: check out the commit that wrote bench/counts.json, run `bench/counts.sh --add` \
+           there, and take the file along. The counts above are those of now."
 }
 
 /// Runs `hot_paths`, built beside this program, under callgrind.
@@ -275,6 +312,39 @@ mod tests {
                 "a: in the baseline, and no longer counted"
             ]
         );
+    }
+
+    fn baseline(rustc: &str) -> Baseline {
+        Baseline {
+            conditions: Conditions {
+                architecture: "x".into(),
+                vectors: "y".into(),
+                rustc: rustc.into(),
+            },
+            paths: paths(&[("a", 1.0, 0.0)]),
+        }
+    }
+
+    #[test]
+    fn a_file_holds_a_baseline_for_each_compiler() {
+        let file = env::temp_dir().join(format!("newswire-counts-test-{}", std::process::id()));
+        write(&file, vec![baseline("one"), baseline("two")]).unwrap();
+        let text = fs::read_to_string(&file).unwrap();
+        fs::remove_file(&file).unwrap();
+        let read = baselines(&text).unwrap();
+        assert_eq!(read.len(), 2);
+        assert!(read[1].conditions == baseline("two").conditions);
+        assert_eq!(read[0].paths["a"].instructions, 1.0);
+        assert!(baselines(&text[..text.len() - 3]).is_err());
+    }
+
+    #[test]
+    fn a_compiler_without_a_baseline_is_told_so_and_how_to_make_one() {
+        let said = nothing_to_compare(&[baseline("one")], &baseline("two").conditions);
+        assert!(said.starts_with("NOTHING WAS COMPARED"), "{said}");
+        for part in ["x, y, one", "x, y, two", "counts.sh --add"] {
+            assert!(said.contains(part), "{part} in {said}");
+        }
     }
 
     #[test]

@@ -1,9 +1,13 @@
 //! Builders of frames as they travel, a splitter that delivers every script at every cut,
 //! and a pair of connections that talk to each other.
 
+#[cfg(feature = "deflate")]
+mod inflate;
 mod pair;
 mod script;
 
+#[cfg(feature = "deflate")]
+pub use inflate::inflate;
 pub use pair::Pair;
 pub use script::Script;
 

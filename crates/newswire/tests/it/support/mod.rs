@@ -6,7 +6,7 @@ mod server;
 mod transport;
 
 pub(crate) use peer::{Peer, REQUEST, answer, close_payload, frame};
-pub(crate) use server::{Served, assert_echoes, echo, exchange, serve, serve_echo};
+pub(crate) use server::{Served, assert_echoes, echo, exchange, serve, serve_echo, start};
 pub(crate) use transport::{Trickle, Watched};
 
 use newswire::{Config, Connector, Message, WebSocket};

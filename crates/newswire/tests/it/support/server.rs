@@ -37,7 +37,11 @@ impl Served {
 
 /// Serves what `build` makes of a server.
 pub(crate) async fn serve(build: impl FnOnce(Server) -> Server) -> Served {
-    let server = build(Server::bind("127.0.0.1:0").await.unwrap());
+    start(build(Server::bind("127.0.0.1:0").await.unwrap()))
+}
+
+/// Serves with a server that is built.
+pub(crate) fn start(server: Server) -> Served {
     let addr = server.local_addr();
     let (stop, stopped) = oneshot::channel();
     let serving = tokio::spawn(server.serve_until(async {

@@ -2,6 +2,7 @@
 //! once, before anything runs; what cannot be learnt is said to be unknown.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,30 +10,38 @@ use std::process::Command;
 use serde::Serialize;
 
 /// The facts, as the JSON file has them.
-#[derive(Default, Serialize)]
-pub(crate) struct Facts {
-    pub(crate) date: String,
-    pub(crate) commit: String,
-    pub(crate) cpu: String,
-    pub(crate) cores: usize,
-    pub(crate) kernel: String,
-    pub(crate) congestion_control: String,
+#[derive(Debug, Default, Serialize)]
+pub struct Facts {
+    /// When.
+    pub date: String,
+    /// Of this repository, and whether there was more.
+    pub commit: String,
+    /// The processor's name.
+    pub cpu: String,
+    /// How many it has.
+    pub cores: usize,
+    /// Linux's version.
+    pub kernel: String,
+    /// TCP's.
+    pub congestion_control: String,
     /// Load average before the first run: what else the machine was doing.
-    pub(crate) load_average: String,
-    pub(crate) rustc: String,
-    pub(crate) rustflags: String,
+    pub load_average: String,
+    /// The compiler's version.
+    pub rustc: String,
+    /// What the build was told besides.
+    pub rustflags: String,
     /// Server to package and version.
-    pub(crate) versions: BTreeMap<String, String>,
+    pub versions: BTreeMap<String, String>,
 }
 
 /// The `bench` directory that this program was built from.
-pub(crate) fn bench_directory() -> PathBuf {
+pub fn bench_directory() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("")
 }
 
 impl Facts {
     /// `versions` is what stands for each server.
-    pub(crate) fn gather(versions: BTreeMap<String, String>) -> Self {
+    pub fn gather(versions: BTreeMap<String, String>) -> Self {
         let cpu_info = read("/proc/cpuinfo");
         let models = || {
             cpu_info
@@ -63,8 +72,29 @@ impl Facts {
     }
 }
 
+impl fmt::Display for Facts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let flags = match self.rustflags.as_str() {
+            "" => "no RUSTFLAGS",
+            flags => flags,
+        };
+        write!(
+            f,
+            "{}, commit {}. {}, {} cores, Linux {}, TCP {}, load average before {}. {}, {flags}.",
+            self.date,
+            self.commit,
+            self.cpu,
+            self.cores,
+            self.kernel,
+            self.congestion_control,
+            self.load_average,
+            self.rustc
+        )
+    }
+}
+
 /// A Rust package's version in this workspace.
-pub(crate) fn locked_version(package: &str) -> Option<String> {
+pub fn locked_version(package: &str) -> Option<String> {
     let lock = fs::read_to_string(bench_directory().join("Cargo.lock")).ok()?;
     version(&lock, package).map(String::from)
 }
