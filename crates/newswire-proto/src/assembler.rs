@@ -1,13 +1,14 @@
-//! Data frames become a message: order, size limit, UTF-8 (RFC 6455 §5.4, §5.6).
-//! Control frames never come here.
+//! Data frames become a message: order, size limit, UTF-8 (RFC 6455 §5.4, §5.6); a compressed one is
+//! inflated when it is complete (RFC 7692 §6.2). Control frames never come here.
 
+use crate::connection::Extension;
 use crate::error::{Failure, ProtocolError};
 use crate::frame::OpCode;
 use crate::mask::Mask;
 use crate::message::Message;
-use crate::utf8::{Utf8Bytes, Utf8Validator};
+use crate::utf8::Utf8Validator;
+use bytes::BufMut;
 use bytes::buf::Limit;
-use bytes::{BufMut, Bytes};
 
 /// The least that the buffer of an incomplete message grows by, in bytes.
 const LEAST_GROWTH: usize = 1024;
@@ -21,6 +22,8 @@ const LARGE: usize = 64 * 1024;
 #[derive(Debug, Default)]
 pub(crate) struct Assembler {
     kind: Option<Kind>,
+    /// The payload is compressed.
+    compressed: bool,
     payload: Vec<u8>,
     utf8: Utf8Validator,
 }
@@ -38,10 +41,12 @@ impl Assembler {
         self.kind.is_none()
     }
 
-    /// Takes note of a data frame's header before any of its payload.
+    /// Takes note of a data frame's header before any of its payload. `compressed` is for the first
+    /// frame of a message to say.
     pub(crate) fn begin_frame(
         &mut self,
         opcode: OpCode,
+        compressed: bool,
         len: u64,
         limit: usize,
     ) -> Result<(), Failure> {
@@ -56,7 +61,15 @@ impl Assembler {
             (_, None) => return Err(ProtocolError::UnexpectedContinuation.into()),
             (_, Some(_)) => {}
         }
-        let room = limit.saturating_sub(self.payload.len());
+        if opcode != OpCode::Continuation {
+            self.compressed = compressed;
+        }
+        let most = if self.compressed {
+            Extension::limit(limit)
+        } else {
+            limit
+        };
+        let room = most.saturating_sub(self.payload.len());
         if len > room as u64 {
             return Err(Failure::MessageTooBig { limit });
         }
@@ -71,7 +84,7 @@ impl Assembler {
         rest: u64,
         last: bool,
     ) -> Result<(), ProtocolError> {
-        if self.kind == Some(Kind::Text) {
+        if self.is_plain_text() {
             self.utf8
                 .feed(piece)
                 .map_err(|_| ProtocolError::InvalidUtf8)?;
@@ -121,7 +134,7 @@ impl Assembler {
         if let Some(mask) = mask {
             mask.apply(piece);
         }
-        if self.kind == Some(Kind::Text) {
+        if self.kind == Some(Kind::Text) && !self.compressed {
             self.utf8
                 .feed(piece)
                 .map_err(|_| ProtocolError::InvalidUtf8)?;
@@ -129,13 +142,26 @@ impl Assembler {
         Ok(())
     }
 
+    /// Whether the pieces are text as they come.
+    fn is_plain_text(&self) -> bool {
+        self.kind == Some(Kind::Text) && !self.compressed
+    }
+
     /// The message, after the last piece of its last frame.
-    pub(crate) fn finish(&mut self) -> Result<Message, ProtocolError> {
-        let payload = Bytes::from(std::mem::take(&mut self.payload));
-        match self.kind.take() {
-            Some(Kind::Text) if !self.utf8.is_complete() => Err(ProtocolError::InvalidUtf8),
-            Some(Kind::Text) => Ok(Message::Text(Utf8Bytes::from_validated(payload))),
-            _ => Ok(Message::Binary(payload)),
+    pub(crate) fn finish(
+        &mut self,
+        extension: &mut Extension,
+        limit: usize,
+    ) -> Result<Message, Failure> {
+        let payload = std::mem::take(&mut self.payload);
+        let is_text = self.kind.take() == Some(Kind::Text);
+        if self.compressed {
+            let payload = extension.inflate(&payload, limit)?;
+            return Message::received(is_text, payload.into());
         }
+        if is_text && !self.utf8.is_complete() {
+            return Err(ProtocolError::InvalidUtf8.into());
+        }
+        Ok(Message::checked(is_text, payload.into()))
     }
 }

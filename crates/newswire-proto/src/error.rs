@@ -39,6 +39,8 @@ pub enum ProtocolError {
     CloseTooShort,
     /// A close code that must not travel (§7.4).
     InvalidCloseCode(u16),
+    /// A compressed message that cannot be inflated (RFC 7692 §7.2.2).
+    CorruptCompression,
 }
 
 impl ProtocolError {
@@ -49,7 +51,7 @@ impl ProtocolError {
             // RFC 6455 §8.1: "When an endpoint is to interpret a byte stream as UTF-8 but
             // finds that the byte stream is not, in fact, a valid UTF-8 stream, that
             // endpoint MUST _Fail the WebSocket Connection_."
-            Self::InvalidUtf8 => CloseCode::INVALID_PAYLOAD,
+            Self::InvalidUtf8 | Self::CorruptCompression => CloseCode::INVALID_PAYLOAD,
             _ => CloseCode::PROTOCOL_ERROR,
         }
     }
@@ -73,6 +75,7 @@ impl fmt::Display for ProtocolError {
             Self::InvalidCloseCode(code) => {
                 return write!(f, "close code {code} must not be sent");
             }
+            Self::CorruptCompression => "compressed message that cannot be inflated",
         })
     }
 }

@@ -228,16 +228,16 @@ pub(crate) struct WholeMessage {
 }
 
 impl WholeMessage {
-    /// Finds the message at the front of `bytes`: what nearly every frame is, told with few
-    /// steps. `None` for all others and for everything that is wrong: [`FrameHeader::parse`]
-    /// tells which.
+    /// Finds the message at the front of `bytes` that has exactly these reserved bits: what nearly
+    /// every frame is, told with few steps. `None` for all others and for everything that is
+    /// wrong: [`FrameHeader::parse`] tells which.
     #[inline]
-    pub(crate) fn find(bytes: &[u8], masked: bool) -> Option<Self> {
+    pub(crate) fn find(bytes: &[u8], masked: bool, reserved: u8) -> Option<Self> {
         let &[first, second, ..] = bytes else {
             return None;
         };
-        // FIN and the opcode, and none of the reserved bits.
-        let text = match first {
+        // FIN and the opcode, when the reserved bits are as they should be.
+        let text = match first ^ reserved << 4 {
             0x81 => true,
             0x82 => false,
             _ => return None,

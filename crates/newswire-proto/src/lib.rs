@@ -64,8 +64,8 @@ mod assembler;
 mod close;
 mod config;
 mod connection;
+mod encoded;
 mod error;
-#[cfg(feature = "deflate")]
 mod extensions;
 mod frame;
 mod mask;
@@ -75,7 +75,10 @@ mod utf8;
 
 pub use close::{CloseCode, CloseFrame, MAX_REASON};
 pub use config::Config;
+#[cfg(feature = "deflate")]
+pub use connection::WithCodec;
 pub use connection::{Connection, Event, MaskingKeys, Side, State, Transmit};
+pub use encoded::EncodedMessage;
 pub use error::{CommandError, Failure, ProtocolError, SendError};
 pub use frame::{FrameHeader, MAX_CONTROL_PAYLOAD, MAX_HEADER_LEN, OpCode};
 pub use mask::Mask;

@@ -1,6 +1,8 @@
 //! What applications exchange: messages. How they become frames is not known here.
 
-use crate::utf8::Utf8Bytes;
+use crate::error::{Failure, ProtocolError};
+use crate::frame::OpCode;
+use crate::utf8::{self, Utf8Bytes};
 use bytes::Bytes;
 
 /// One whole message (RFC 6455 §5.6). Control frames are never messages.
@@ -22,6 +24,27 @@ pub enum Message {
 }
 
 impl Message {
+    /// A message that a peer has sent, once its text is checked.
+    ///
+    /// RFC 6455 §8.1: text that is not UTF-8 fails the connection.
+    #[inline]
+    pub(crate) fn received(is_text: bool, payload: Bytes) -> Result<Self, Failure> {
+        if is_text && !utf8::is_utf8(&payload) {
+            return Err(ProtocolError::InvalidUtf8.into());
+        }
+        Ok(Self::checked(is_text, payload))
+    }
+
+    /// A message whose text the caller has just checked.
+    #[inline]
+    pub(crate) fn checked(is_text: bool, payload: Bytes) -> Self {
+        if is_text {
+            Self::Text(Utf8Bytes::from_validated(payload))
+        } else {
+            Self::Binary(payload)
+        }
+    }
+
     /// The payload's bytes, whatever the kind.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
@@ -59,6 +82,13 @@ impl Message {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.as_bytes().is_empty()
+    }
+
+    pub(crate) const fn opcode(&self) -> OpCode {
+        match self {
+            Self::Text(_) => OpCode::Text,
+            Self::Binary(_) => OpCode::Binary,
+        }
     }
 
     /// Whether this is a text message.

@@ -1,7 +1,11 @@
 //! The knobs of clients and servers: those of a connection, and those of what surrounds it.
 
-use newswire_proto as proto;
-use newswire_proto::handshake::HeadLimits;
+#[cfg(feature = "deflate")]
+use crate::compression::with_codec;
+#[cfg(feature = "deflate")]
+use newswire_proto::deflate::DeflateConfig;
+use newswire_proto::handshake::{HeadLimits, Negotiated};
+use newswire_proto::{self as proto, Connection};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +20,7 @@ use std::time::Duration;
 /// | [`handshake_timeout`](Self::handshake_timeout) | 10 s | – |
 /// | [`close_timeout`](Self::close_timeout) | 5 s | – |
 /// | [`idle_timeout`](Self::idle_timeout) | 60 s | – |
+/// | `deflate` (feature `deflate`) | shared, 2 KiB | see `Compression` |
 ///
 /// ```
 /// use newswire::Config;
@@ -28,6 +33,8 @@ pub struct Config {
     pub(crate) head: HeadLimits,
     pub(crate) handshake_timeout: Duration,
     pub(crate) max_buffered: usize,
+    #[cfg(feature = "deflate")]
+    pub(crate) deflate: DeflateConfig,
 }
 
 impl Default for Config {
@@ -37,6 +44,8 @@ impl Default for Config {
             head: HeadLimits::default(),
             handshake_timeout: Duration::from_secs(10),
             max_buffered: 1024 * 1024,
+            #[cfg(feature = "deflate")]
+            deflate: DeflateConfig::default(),
         }
     }
 }
@@ -81,6 +90,32 @@ impl Config {
     pub const fn max_buffered(mut self, bytes: usize) -> Self {
         self.max_buffered = bytes;
         self
+    }
+
+    /// Compression (permessage-deflate, RFC 7692). Default: offered and accepted, with the memory
+    /// of [`Compression::shared`](crate::Compression::shared).
+    ///
+    /// ```
+    /// use newswire::{Compression, Config, DeflateConfig};
+    ///
+    /// let off = DeflateConfig::new().compression(Compression::Off);
+    /// let config = Config::new().deflate(off);
+    /// ```
+    #[cfg(feature = "deflate")]
+    #[must_use]
+    pub fn deflate(mut self, deflate: DeflateConfig) -> Self {
+        self.deflate = deflate;
+        self
+    }
+
+    /// This end of a connection, as the opening handshake has found.
+    pub(crate) fn open(&self, connection: Connection, negotiated: &Negotiated) -> Connection {
+        #[cfg(feature = "deflate")]
+        if let Some(params) = negotiated.deflate() {
+            return connection.with_deflate(&self.deflate, params, with_codec);
+        }
+        let _ = negotiated;
+        connection
     }
 
     /// The largest head of a handshake, in bytes. Default: 16 KiB. A server answers a larger

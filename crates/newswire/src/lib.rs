@@ -39,6 +39,7 @@
 //! | feature | default | gives |
 //! |---|---|---|
 //! | `client` | yes | `connect`, `Connector` |
+//! | `deflate` | yes | `Config::deflate`: compression (permessage-deflate, RFC 7692) |
 //! | `server` | yes | `Server`, `Route`, `Handler`, `accept` |
 //! | `http` | no | `Server::fallback`: a `tower` service for other requests on the same port |
 //! | `tracing` | no | an event for each refused handshake and each failed handler |
@@ -47,6 +48,8 @@
 
 #[cfg(feature = "client")]
 mod client;
+#[cfg(feature = "deflate")]
+mod compression;
 mod config;
 mod error;
 #[cfg(feature = "server")]
@@ -59,7 +62,11 @@ pub use client::{Connector, connect};
 pub use config::Config;
 pub use error::{AcceptError, CloseError, ConnectError, Error, RecvError, Result, SendError};
 pub use newswire_proto as proto;
-pub use newswire_proto::{CloseCode, CloseFrame, CommandError, Message, Side, State, Utf8Bytes};
+#[cfg(feature = "deflate")]
+pub use newswire_proto::deflate::{Compression, DeflateConfig, DeflateParams};
+pub use newswire_proto::{
+    CloseCode, CloseFrame, CommandError, EncodedMessage, Message, Side, State, Utf8Bytes,
+};
 #[cfg(feature = "server")]
 pub use server::{Handler, HandlerResult, Handling, Route, Server, Shutdown, accept};
 pub use transport::{Stream, Transport};

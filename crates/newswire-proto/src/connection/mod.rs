@@ -3,25 +3,30 @@
 //! handshake.
 
 mod closing;
+mod commands;
+mod extension;
 mod react;
 mod receive;
 mod timers;
 mod transmit;
 
 pub use self::closing::{Side, State};
+#[cfg(feature = "deflate")]
+pub use self::extension::WithCodec;
+pub(crate) use self::extension::{Extension, RSV1};
 pub use self::transmit::Transmit;
 
 use self::closing::Closing;
 use self::receive::{Received, Receiver};
 use self::timers::{Expired, Seen, Timers};
-use crate::close::{CloseCode, CloseFrame};
+use crate::close::CloseFrame;
 use crate::config::Config;
-use crate::error::{CommandError, Failure, SendError};
-use crate::frame::{FrameHeader, MAX_CONTROL_PAYLOAD, OpCode};
-use crate::mask::Mask;
+#[cfg(feature = "deflate")]
+use crate::deflate::{DeflateConfig, DeflateParams};
+use crate::error::Failure;
+use crate::frame::OpCode;
 use crate::message::Message;
 use crate::role::Role;
-use crate::utf8::Utf8Bytes;
 use bytes::buf::Limit;
 use bytes::{Buf, Bytes, BytesMut};
 use std::sync::Arc;
@@ -70,7 +75,7 @@ pub enum Event {
 /// point and go on later.
 #[derive(Debug)]
 pub struct Connection {
-    role: Role,
+    /// A client has them, a server has none.
     masking_keys: Option<MaskingKeys>,
     config: Arc<Config>,
     receiver: Receiver,
@@ -79,6 +84,7 @@ pub struct Connection {
     /// How often the output was taken back because all was written, wrapping.
     taken: u32,
     closing: Option<Box<Closing>>,
+    extension: Extension,
     timers: Timers,
 }
 
@@ -86,34 +92,66 @@ impl Connection {
     /// The server's end of a connection whose opening handshake is done.
     #[must_use]
     pub fn server(config: Arc<Config>) -> Self {
-        Self::new(Role::Server, None, config)
+        Self::new(None, config)
     }
 
     /// The client's end of a connection whose opening handshake is done.
     #[must_use]
     pub fn client(config: Arc<Config>, masking_keys: MaskingKeys) -> Self {
-        Self::new(Role::Client, Some(masking_keys), config)
+        Self::new(Some(masking_keys), config)
     }
 
-    fn new(role: Role, masking_keys: Option<MaskingKeys>, config: Arc<Config>) -> Self {
+    fn new(masking_keys: Option<MaskingKeys>, config: Arc<Config>) -> Self {
         Self {
-            role,
             masking_keys,
             receiver: Receiver::new(),
             transmit: None,
             taken: 0,
             closing: None,
+            extension: Extension::default(),
             timers: Timers::new(&config),
             config,
         }
     }
 
+    /// Compresses from here on as the opening handshake has found: `params`, on this end's
+    /// conditions. Nothing may have been sent or received before.
+    #[cfg(feature = "deflate")]
+    #[must_use]
+    pub fn with_deflate(
+        mut self,
+        config: &DeflateConfig,
+        params: DeflateParams,
+        with_codec: WithCodec,
+    ) -> Self {
+        self.extension = Extension::deflate(config, params, self.role(), with_codec);
+        self
+    }
+
     // Getters.
+
+    /// What was agreed on for compression, if it is in use.
+    #[cfg(feature = "deflate")]
+    #[must_use]
+    pub fn deflate(&self) -> Option<DeflateParams> {
+        self.extension.params()
+    }
+
+    /// How many bytes of memory the connection keeps for compression between messages.
+    #[cfg(feature = "deflate")]
+    #[must_use]
+    pub fn deflate_memory(&self) -> usize {
+        self.extension.memory()
+    }
 
     /// Which end this is.
     #[must_use]
+    #[inline]
     pub fn role(&self) -> Role {
-        self.role
+        match self.masking_keys {
+            Some(_) => Role::Client,
+            None => Role::Server,
+        }
     }
 
     /// Where the connection is in its life.
@@ -175,7 +213,7 @@ impl Connection {
         match self.closing.as_deref() {
             None => false,
             Some(closing) => {
-                !self.receiver.has_input() && closing.is_over(self.role, self.is_drained())
+                !self.receiver.has_input() && closing.is_over(self.role(), self.is_drained())
             }
         }
     }
@@ -242,8 +280,8 @@ impl Connection {
             reading,
             inside_frame: self.receiver.is_inside_frame(),
             unwritten: !self.is_drained(),
-            written: (
-                self.taken,
+            // Both count, and neither in such steps that their sum would stand still.
+            written: self.taken.rotate_left(16).wrapping_add(
                 self.transmit.as_deref().map_or(0, Transmit::written),
             ),
         };
@@ -255,97 +293,6 @@ impl Connection {
             Expired::Close if self.close_frame().is_some() => self.closing_mut().cut = true,
             Expired::Close => self.cut(Failure::CloseTimeout),
         }
-    }
-
-    // Commands.
-
-    /// Queues a message.
-    ///
-    /// # Errors
-    /// [`SendError`] with the message when the connection is closing or closed.
-    #[inline]
-    pub fn send(&mut self, message: Message) -> Result<(), SendError> {
-        if self.closing.is_some() {
-            return Err(SendError(message));
-        }
-        let (opcode, payload) = match message {
-            Message::Text(text) => (OpCode::Text, text.into_bytes()),
-            Message::Binary(bytes) => (OpCode::Binary, bytes),
-        };
-        if self.masking_keys.is_none() && payload.len() < transmit::REFERENCE_FROM {
-            let output = self.transmit.get_or_insert_default();
-            output.copy(opcode, &payload);
-        } else {
-            self.send_in_place(opcode, payload);
-        }
-        Ok(())
-    }
-
-    /// Queues a frame that is masked, or large.
-    fn send_in_place(&mut self, opcode: OpCode, payload: Bytes) {
-        let key = self.masking_key();
-        let header = FrameHeader::new(opcode, payload.len() as u64, key);
-        let output = self.transmit.get_or_insert_default();
-        if payload.len() < transmit::REFERENCE_FROM {
-            return output.frame(header, &payload);
-        }
-        let Some(key) = key else {
-            return output.frame_by_reference(header, payload);
-        };
-        // When nobody else looks at these bytes, they are masked where they are.
-        match payload.try_into_mut() {
-            Ok(mut payload) => {
-                Mask::new(key).apply(&mut payload);
-                output.frame_by_reference(header, payload.freeze());
-            }
-            Err(payload) => output.frame(header, &payload),
-        }
-    }
-
-    /// Queues a ping. The peer's pong comes as [`Event::Pong`].
-    ///
-    /// # Errors
-    /// [`CommandError::TooLong`] for more than 125 bytes, [`CommandError::Closing`] when the
-    /// connection is closing or closed.
-    pub fn ping(&mut self, payload: &[u8]) -> Result<(), CommandError> {
-        if payload.len() > MAX_CONTROL_PAYLOAD {
-            return Err(CommandError::TooLong {
-                len: payload.len(),
-                max: MAX_CONTROL_PAYLOAD,
-            });
-        }
-        if self.closing.is_some() {
-            return Err(CommandError::Closing);
-        }
-        self.control(OpCode::Ping, payload);
-        Ok(())
-    }
-
-    /// Begins the closing handshake: queues a Close frame behind what was sent before.
-    /// [`CloseCode::NO_STATUS`] with an empty reason sends a Close frame without a code.
-    ///
-    /// Messages of the peer still come until its own Close frame does.
-    ///
-    /// # Errors
-    /// [`CommandError::CloseCode`] for a code that must not travel, [`CommandError::TooLong`]
-    /// for a reason of more than 123 bytes, [`CommandError::Closing`] when the connection is
-    /// already closing or closed.
-    pub fn close(
-        &mut self,
-        code: CloseCode,
-        reason: impl Into<Utf8Bytes>,
-    ) -> Result<(), CommandError> {
-        let reason = reason.into();
-        let frame = if code == CloseCode::NO_STATUS && reason.is_empty() {
-            CloseFrame { code, reason }
-        } else {
-            CloseFrame::new(code, reason)?
-        };
-        if self.closing.is_some() {
-            return Err(CommandError::Closing);
-        }
-        self.begin_closing(Side::Local, &frame);
-        Ok(())
     }
 
     // Outputs.
@@ -365,7 +312,7 @@ impl Connection {
     fn poll_any_event(&mut self) -> Option<Event> {
         while !self.ignores_input() {
             let limit = self.config.message_limit();
-            match self.receiver.next(self.role, limit) {
+            match self.receiver.next(self.role(), limit, &mut self.extension) {
                 Ok(Some(Received::Message(message))) => return Some(Event::Message(message)),
                 Ok(Some(Received::Ping(payload))) => {
                     self.answer_ping(&payload);
@@ -389,7 +336,7 @@ impl Connection {
             return None;
         }
         let limit = self.config.message_limit();
-        match self.receiver.whole_message(self.role, limit) {
+        match self.receiver.whole_message(self.role(), limit) {
             Ok(message) => message,
             Err(failure) => {
                 self.fail(failure);

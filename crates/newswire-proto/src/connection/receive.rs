@@ -1,13 +1,13 @@
 //! Bytes → frames → what they mean: headers, unmasking in place, whole messages without a
 //! copy. What to do about a control frame is decided in `mod.rs` and `closing.rs`.
 
+use super::extension::{Extension, RSV1};
 use crate::assembler::Assembler;
 use crate::error::{Failure, ProtocolError};
 use crate::frame::{FrameHeader, MAX_HEADER_LEN, OpCode, WholeMessage};
 use crate::mask::Mask;
 use crate::message::Message;
 use crate::role::Role;
-use crate::utf8::{self, Utf8Bytes};
 use bytes::buf::Limit;
 use bytes::{Buf, Bytes, BytesMut};
 use std::mem;
@@ -119,16 +119,10 @@ impl Receiver {
         if self.unfinished.is_some() {
             return Ok(None);
         }
-        let Some(whole) = WholeMessage::find(&self.input, us == Role::Server) else {
+        let Some(whole) = self.find(us, 0, limit) else {
             return Ok(None);
         };
         let WholeMessage { start, end, .. } = whole;
-        if end - start > limit {
-            return Ok(None);
-        }
-        if us == Role::Server {
-            Mask::from_word(whole.key).apply(&mut self.input[start..end]);
-        }
         let frame = if end == self.input.len() {
             mem::take(&mut self.input)
         } else {
@@ -136,31 +130,70 @@ impl Receiver {
         };
         let mut payload = frame.freeze();
         payload.advance(start);
-        if !whole.text {
-            return Ok(Some(Message::Binary(payload)));
+        Message::received(whole.text, payload).map(Some)
+    }
+
+    /// As [`whole_message`](Self::whole_message), of a compressed one.
+    fn whole_compressed_message(
+        &mut self,
+        us: Role,
+        limit: usize,
+        extension: &mut Extension,
+    ) -> Result<Option<Message>, Failure> {
+        if self.unfinished.is_some() || !extension.is_on() {
+            return Ok(None);
         }
-        if !utf8::is_utf8(&payload) {
-            return Err(ProtocolError::InvalidUtf8.into());
+        let Some(whole) = self.find(us, RSV1, Extension::limit(limit)) else {
+            return Ok(None);
+        };
+        let payload = extension.inflate(&self.input[whole.start..whole.end], limit)?;
+        self.input.advance(whole.end);
+        self.let_go();
+        Message::received(whole.text, payload.into()).map(Some)
+    }
+
+    /// Finds a whole message of up to `limit` bytes, and unmasks it.
+    #[inline]
+    fn find(&mut self, us: Role, reserved: u8, limit: usize) -> Option<WholeMessage> {
+        let masked = us == Role::Server;
+        let whole = WholeMessage::find(&self.input, masked, reserved)?;
+        if whole.end - whole.start > limit {
+            return None;
         }
-        Ok(Some(Message::Text(Utf8Bytes::from_validated(payload))))
+        if masked {
+            Mask::from_word(whole.key).apply(&mut self.input[whole.start..whole.end]);
+        }
+        Some(whole)
+    }
+
+    /// Lets go of a read buffer that is used up, of which an empty rest would still hold a share.
+    fn let_go(&mut self) {
+        if self.input.is_empty() {
+            self.input = BytesMut::new();
+        }
     }
 
     /// The next thing that the peer said, `None` when the input is used up.
-    pub(super) fn next(&mut self, us: Role, limit: usize) -> Result<Option<Received>, Failure> {
+    pub(super) fn next(
+        &mut self,
+        us: Role,
+        limit: usize,
+        extension: &mut Extension,
+    ) -> Result<Option<Received>, Failure> {
         while self.has_input() {
             if let Some(message) = self.whole_message(us, limit)? {
                 return Ok(Some(Received::Message(message)));
             }
+            if let Some(message) = self.whole_compressed_message(us, limit, extension)? {
+                return Ok(Some(Received::Message(message)));
+            }
             let unfinished = self.unfinished.get_or_insert_default();
             unfinished.complete = false;
-            let received = unfinished.take(&mut self.input, us, limit)?;
+            let received = unfinished.take(&mut self.input, us, limit, extension)?;
             if unfinished.is_over() {
                 self.unfinished = None;
             }
-            if self.input.is_empty() {
-                // An empty rest would still hold a share of the read buffer.
-                self.input = BytesMut::new();
-            }
+            self.let_go();
             if received.is_some() {
                 return Ok(received);
             }
@@ -185,14 +218,15 @@ impl Unfinished {
         input: &mut BytesMut,
         us: Role,
         limit: usize,
+        extension: &mut Extension,
     ) -> Result<Option<Received>, Failure> {
         if self.frame.is_none() {
             let Some(header) = self.take_header(input)? else {
                 return Ok(None);
             };
-            self.begin_frame(header, us, limit)?;
+            self.begin_frame(header, us, limit, extension)?;
         }
-        self.take_payload(input)
+        self.take_payload(input, limit, extension)
     }
 
     /// Reads a header, across reads if need be.
@@ -210,8 +244,20 @@ impl Unfinished {
         Ok(None)
     }
 
-    fn begin_frame(&mut self, header: FrameHeader, us: Role, limit: usize) -> Result<(), Failure> {
-        if header.reserved != 0 {
+    fn begin_frame(
+        &mut self,
+        header: FrameHeader,
+        us: Role,
+        limit: usize,
+        extension: &Extension,
+    ) -> Result<(), Failure> {
+        // RFC 7692 §6: "An endpoint MUST NOT set the "Per-Message Compressed" bit of control
+        // frames and non-first fragments of a data message. An endpoint receiving such a frame
+        // MUST _Fail the WebSocket Connection_."
+        let compressed = header.reserved == RSV1
+            && extension.is_on()
+            && matches!(header.opcode, OpCode::Text | OpCode::Binary);
+        if header.reserved != 0 && !compressed {
             // RFC 6455 §5.2: "If a nonzero value is received and none of the negotiated
             // extensions defines the meaning of such a nonzero value, the receiving endpoint
             // MUST _Fail the WebSocket Connection_."
@@ -227,7 +273,7 @@ impl Unfinished {
         }
         if !header.opcode.is_control() {
             self.assembler
-                .begin_frame(header.opcode, header.payload_len, limit)?;
+                .begin_frame(header.opcode, compressed, header.payload_len, limit)?;
         }
         self.frame = Some(BegunFrame {
             opcode: header.opcode,
@@ -239,7 +285,12 @@ impl Unfinished {
     }
 
     /// Takes what has arrived of the begun frame's payload, which may be empty.
-    fn take_payload(&mut self, input: &mut BytesMut) -> Result<Option<Received>, Failure> {
+    fn take_payload(
+        &mut self,
+        input: &mut BytesMut,
+        limit: usize,
+        extension: &mut Extension,
+    ) -> Result<Option<Received>, Failure> {
         let Some(frame) = &mut self.frame else {
             return Ok(None);
         };
@@ -264,7 +315,8 @@ impl Unfinished {
             return Ok(Some(control(opcode, mem::take(&mut self.control).into())));
         }
         if fin {
-            return Ok(Some(Received::Message(self.assembler.finish()?)));
+            let message = self.assembler.finish(extension, limit)?;
+            return Ok(Some(Received::Message(message)));
         }
         Ok(None)
     }

@@ -32,7 +32,7 @@ pub(super) struct Seen {
     /// Output is waiting.
     pub(super) unwritten: bool,
     /// Something that changes whenever bytes are written.
-    pub(super) written: (u32, u32),
+    pub(super) written: u32,
 }
 
 /// How long to wait.
@@ -54,7 +54,7 @@ pub(super) struct Timers {
     /// Bytes received since the last check.
     received: u32,
     /// [`Seen::written`] at the last check.
-    written: (u32, u32),
+    written: u32,
 }
 
 impl Timers {
@@ -65,7 +65,7 @@ impl Timers {
             silent_checks: 0,
             stalled_checks: 0,
             received: 0,
-            written: (0, 0),
+            written: 0,
         }
     }
 

@@ -89,6 +89,17 @@ impl Transmit {
         self.referenced.push_back(Referenced { at, bytes: payload });
     }
 
+    /// Queues a frame that is already as it travels.
+    pub(super) fn whole_frame(&mut self, frame: Bytes) {
+        self.remaining += frame.len();
+        if frame.len() < REFERENCE_FROM {
+            self.copied.extend_from_slice(&frame);
+        } else {
+            let at = self.copied.len();
+            self.referenced.push_back(Referenced { at, bytes: frame });
+        }
+    }
+
     /// How many bytes of pongs wait.
     pub(super) fn pongs_len(&self) -> usize {
         self.pongs.end - self.pongs.start.max(self.position).min(self.pongs.end)

@@ -1,11 +1,13 @@
 //! What a thread's connections share: the streams, and the memory that their output goes through.
-//! Only here and in the two directions' files is zlib-rs known. Nothing of a connection stays
-//! here between two calls.
+//! Only here and in the two directions' files is zlib-rs known. What stays here of a connection
+//! between two calls is of use to itself only, and may be gone when it comes again.
 
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use zlib_rs::{Deflate, DeflateFlush, Inflate};
 
+use super::compressor::DeflateForm;
 use super::config::LEAST_WINDOW_BITS;
 
 /// The steps in which output is made. It goes through initialised memory that is used again and
@@ -23,20 +25,43 @@ const MEM_LEVEL: u8 = 8;
 /// most seven), an inflater of 47 KiB, and 16 KiB to write through. [`memory`](Self::memory) says
 /// how much it is.
 ///
-/// No message can refer to another connection's: the streams are reset for each, and what a
-/// peer refers to beyond its own history is an error.
+/// No message can refer to another connection's: the streams are reset when another connection
+/// comes, and what a peer refers to beyond its own history is an error.
 pub struct SharedCodec {
-    /// By window bits, from 9 on, each with its level.
-    compressors: [Option<(Deflate, u8)>; 7],
+    /// No other codec of this process has it.
+    id: u64,
+    turns: u64,
+    /// By window bits, from 9 on.
+    compressors: [Option<SharedCompressor>; 7],
     inflater: Option<Inflate>,
     step: Box<[u8]>,
 }
+
+struct SharedCompressor {
+    stream: Deflate,
+    level: u8,
+    /// The last time that it was lent.
+    turn: Turn,
+}
+
+/// One use of one shared compressor; no other is equal. Who comes back with the last one finds
+/// its own messages still in the window, and nothing behind them.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Turn {
+    codec: u64,
+    number: u64,
+}
+
+/// How many codecs there have been.
+static CODECS: AtomicU64 = AtomicU64::new(0);
 
 impl SharedCodec {
     /// A codec without any stream yet.
     #[must_use]
     pub fn new() -> Self {
         Self {
+            id: CODECS.fetch_add(1, Ordering::Relaxed),
+            turns: 0,
             compressors: [const { None }; 7],
             inflater: None,
             step: vec![0; STEP].into_boxed_slice(),
@@ -55,25 +80,40 @@ impl SharedCodec {
             + self.step.len()
     }
 
-    /// A compressor for this window that knows nothing but these last bytes, and the step buffer.
+    /// A compressor for messages of this form that knows these last bytes and nothing else of
+    /// anybody, and the step buffer. If nobody had it since `last`, it knows all that was said
+    /// until then, and there is nothing to make it forget or learn.
     pub(super) fn compressor(
         &mut self,
-        window_bits: u8,
-        level: u8,
+        form: DeflateForm,
         history: &[u8],
-    ) -> (&mut Deflate, &mut [u8]) {
+        last: Option<Turn>,
+    ) -> (Turn, &mut Deflate, &mut [u8]) {
+        self.turns += 1;
+        let turn = Turn {
+            codec: self.id,
+            number: self.turns,
+        };
+        let DeflateForm { window_bits, level } = form;
         let slot = &mut self.compressors[usize::from(window_bits - LEAST_WINDOW_BITS)];
-        let (stream, its_level) =
-            slot.get_or_insert_with(|| (new_compressor(window_bits, MEM_LEVEL, level), level));
-        stream.reset();
-        if *its_level != level {
-            stream
-                .set_level(i32::from(level))
-                .expect("a stream that was just reset takes any level");
-            *its_level = level;
+        let shared = slot.get_or_insert_with(|| SharedCompressor {
+            stream: new_compressor(window_bits, MEM_LEVEL, level),
+            level,
+            turn,
+        });
+        if last != Some(shared.turn) {
+            shared.stream.reset();
+            if shared.level != level {
+                shared
+                    .stream
+                    .set_level(i32::from(level))
+                    .expect("a stream that was just reset takes any level");
+                shared.level = level;
+            }
+            remember(&mut shared.stream, history);
         }
-        remember(stream, history);
-        (stream, &mut self.step)
+        shared.turn = turn;
+        (turn, &mut shared.stream, &mut self.step)
     }
 
     /// An inflater that knows nothing but these last bytes, and the step buffer.

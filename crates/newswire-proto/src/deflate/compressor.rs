@@ -6,7 +6,7 @@ use std::fmt;
 use zlib_rs::Deflate;
 
 use super::TAIL;
-use super::codec::{self, SharedCodec};
+use super::codec::{self, SharedCodec, Turn};
 use super::config::{Compression, DeflateConfig, LEAST_WINDOW_BITS};
 use super::history::History;
 use super::params::DeflateParams;
@@ -28,7 +28,11 @@ pub struct Compressor {
 /// What later messages may refer to.
 enum Context {
     Nothing,
-    Shared(History),
+    Shared {
+        history: History,
+        /// When a shared compressor last stood where this connection does.
+        last: Option<Turn>,
+    },
     Dedicated {
         mem_level: u8,
         stream: Option<Box<Deflate>>,
@@ -56,9 +60,10 @@ impl Compressor {
                 mem_level: mem_level.clamp(1, 9),
                 stream: None,
             },
-            Compression::Shared { history, .. } => {
-                Context::Shared(History::new(history.min(1 << max_window_bits)))
-            }
+            Compression::Shared { history, .. } => Context::Shared {
+                history: History::new(history.min(1 << max_window_bits)),
+                last: None,
+            },
             Compression::Off => Context::Nothing,
         };
         Self {
@@ -90,10 +95,11 @@ impl Compressor {
             // Not by a stream: one that has just been flushed has nothing to say about nothing.
             _ if message.is_empty() => return output.push(EMPTY),
             Context::Nothing => return self.form.compress(codec, message, output),
-            Context::Shared(history) => {
-                let (stream, step) = self.form.stream(codec, history.as_slice());
+            Context::Shared { history, last } => {
+                let (turn, stream, step) = codec.compressor(self.form, history.as_slice(), *last);
                 codec::compress_into(stream, step, message, output);
                 history.push(message);
+                *last = Some(turn);
             }
             Context::Dedicated { mem_level, stream } => {
                 let form = self.form;
@@ -119,7 +125,11 @@ impl Compressor {
     pub fn note_sent(&mut self, message: &[u8]) {
         match &mut self.context {
             Context::Nothing => {}
-            Context::Shared(history) => history.push(message),
+            Context::Shared { history, last } => {
+                history.push(message);
+                // No shared compressor has seen this message.
+                *last = None;
+            }
             Context::Dedicated {
                 stream: Some(stream),
                 ..
@@ -138,7 +148,7 @@ impl Compressor {
     pub fn memory(&self) -> usize {
         match &self.context {
             Context::Nothing | Context::Dedicated { stream: None, .. } => 0,
-            Context::Shared(history) => history.capacity(),
+            Context::Shared { history, .. } => history.capacity(),
             Context::Dedicated {
                 mem_level,
                 stream: Some(_),
@@ -161,8 +171,8 @@ impl fmt::Debug for Compressor {
 /// same form, so that a message for many is compressed once for each form in use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct DeflateForm {
-    window_bits: u8,
-    level: u8,
+    pub(super) window_bits: u8,
+    pub(super) level: u8,
 }
 
 impl DeflateForm {
@@ -171,17 +181,9 @@ impl DeflateForm {
         if message.is_empty() {
             return output.push(EMPTY);
         }
-        let (stream, step) = self.stream(codec, &[]);
+        let (_, stream, step) = codec.compressor(self, &[], None);
         codec::compress_into(stream, step, message, output);
         strip_tail(output);
-    }
-
-    fn stream<'a>(
-        self,
-        codec: &'a mut SharedCodec,
-        history: &[u8],
-    ) -> (&'a mut Deflate, &'a mut [u8]) {
-        codec.compressor(self.window_bits, self.level, history)
     }
 }
 

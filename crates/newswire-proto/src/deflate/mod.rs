@@ -41,8 +41,10 @@
 //!
 //! What context takeover means for the other end is only that references may reach into the
 //! messages before. So the shared compressor is reset, told the connection's last bytes as its
-//! dictionary, and compresses the message with a sync flush: any peer's inflater reads that. In
-//! the other direction the shared inflater is reset and told the last bytes that the peer may
+//! dictionary, and compresses the message with a sync flush: any peer's inflater reads that. When
+//! the same connection comes again before any other, all of that is left out, since the compressor
+//! still stands where the connection does: so a burst costs what it would with a compressor of its
+//! own, and so does a client that is alone. In the other direction the shared inflater is reset and told the last bytes that the peer may
 //! refer to. Both histories are of what was sent and received compressed; what travels
 //! uncompressed is not part of the peer's window.
 

@@ -14,6 +14,8 @@ use super::http1::{Head, write_request};
 use super::key::{accept_key, client_key};
 use super::uri::{WebSocketUri, names_host};
 use super::{HandshakeMisuse, Negotiated};
+#[cfg(feature = "deflate")]
+use crate::deflate::DeflateConfig;
 use crate::role::Role;
 
 /// A client's opening handshake: the request to send, and what its response must say.
@@ -22,6 +24,8 @@ pub struct ClientHandshake {
     request: Request<()>,
     accept: String,
     subprotocols: Vec<String>,
+    #[cfg(feature = "deflate")]
+    deflate: Option<DeflateConfig>,
 }
 
 impl ClientHandshake {
@@ -42,7 +46,22 @@ impl ClientHandshake {
             request,
             accept: accept_key(key.as_bytes()),
             subprotocols: Vec::new(),
+            #[cfg(feature = "deflate")]
+            deflate: None,
         }
+    }
+
+    /// Offers permessage-deflate (RFC 7692) on these conditions, or not when it is off there.
+    #[cfg(feature = "deflate")]
+    #[must_use]
+    pub fn with_deflate(mut self, config: DeflateConfig) -> Self {
+        let headers = self.request.headers_mut();
+        match config.offer() {
+            Some(offer) => headers.insert(SEC_WEBSOCKET_EXTENSIONS, offer),
+            None => headers.remove(SEC_WEBSOCKET_EXTENSIONS),
+        };
+        self.deflate = Some(config);
+        self
     }
 
     /// Offers subprotocols, the preferred one first, in place of any offered before.
@@ -142,20 +161,33 @@ impl ClientHandshake {
                 found: found(headers, SEC_WEBSOCKET_ACCEPT),
             });
         }
+        #[cfg(feature = "deflate")]
+        if let Some(config) = &self.deflate {
+            let extensions = headers.get_all(SEC_WEBSOCKET_EXTENSIONS);
+            return Ok(Negotiated {
+                deflate: config.check(extensions).map_err(|error| {
+                    let found = found(headers, SEC_WEBSOCKET_EXTENSIONS);
+                    ResponseError::Extension(format!("{error}: {found}"))
+                })?,
+                ..self.negotiated(head)?
+            });
+        }
         // "If the response includes a |Sec-WebSocket-Extensions| header field and this header
         // field indicates the use of an extension that was not present in the client's
         // handshake …": none was.
         // An empty value is no legal one (§9.1) and fails as well.
         if headers.contains_key(SEC_WEBSOCKET_EXTENSIONS) {
-            return Err(ResponseError::Extension(found(
-                headers,
-                SEC_WEBSOCKET_EXTENSIONS,
-            )));
+            let found = found(headers, SEC_WEBSOCKET_EXTENSIONS);
+            return Err(ResponseError::Extension(format!("not offered: {found}")));
         }
+        self.negotiated(head)
+    }
+
+    fn negotiated(&self, head: &Head<Response<()>>) -> Result<Negotiated, ResponseError> {
         Ok(Negotiated {
-            role: Role::Client,
-            subprotocol: self.subprotocol(headers)?,
+            subprotocol: self.subprotocol(head.message.headers())?,
             head_len: head.len,
+            ..Negotiated::new(Role::Client)
         })
     }
 
@@ -218,7 +250,8 @@ pub enum ResponseError {
         /// What was found.
         found: String,
     },
-    /// An extension that was not offered; what was found.
+    /// `Sec-WebSocket-Extensions` names what was not offered, or is wrong in itself; why, and what
+    /// was found.
     Extension(String),
     /// A subprotocol that was not offered, or more than one.
     Subprotocol {
@@ -248,10 +281,7 @@ impl fmt::Display for ResponseError {
                  this request (a cache, or no WebSocket server?)"
             ),
             Self::Extension(found) => {
-                write!(
-                    f,
-                    "the server uses an extension that was not offered: {found}"
-                )
+                write!(f, "the server's Sec-WebSocket-Extensions is wrong: {found}")
             }
             Self::Subprotocol { offered, found } if offered.is_empty() => {
                 write!(f, "no subprotocol was offered, the server chose {found}")

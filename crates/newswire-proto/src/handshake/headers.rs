@@ -43,46 +43,6 @@ pub(super) fn is_token(text: &[u8]) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte))
 }
 
-/// Whether a value of `Sec-WebSocket-Extensions` is one by the grammar of RFC 6455 §9.1: names
-/// with parameters, whose values are tokens, quoted or not.
-pub(super) fn is_extension_list(mut text: &[u8]) -> bool {
-    let mut names = 0;
-    loop {
-        text = text.trim_ascii_start();
-        if let [b',', rest @ ..] = text {
-            text = rest;
-        } else if text.is_empty() {
-            return names > 0;
-        } else {
-            match skip_extension(text).map(<[u8]>::trim_ascii_start) {
-                Some(rest @ ([] | [b',', ..])) => text = rest,
-                _ => return false,
-            }
-            names += 1;
-        }
-    }
-}
-
-/// What stands behind an extension's name and parameters, if those are legal.
-fn skip_extension(text: &[u8]) -> Option<&[u8]> {
-    let mut text = skip_token(text)?;
-    while let [b';', rest @ ..] = text.trim_ascii_start() {
-        text = skip_token(rest.trim_ascii_start())?;
-        if let [b'=', rest @ ..] = text.trim_ascii_start() {
-            text = match rest.trim_ascii_start() {
-                [b'"', quoted @ ..] => skip_token(quoted)?.strip_prefix(b"\"")?,
-                plain => skip_token(plain)?,
-            };
-        }
-    }
-    Some(text)
-}
-
-fn skip_token(text: &[u8]) -> Option<&[u8]> {
-    let len = text.iter().take_while(|byte| is_token(&[**byte])).count();
-    (len > 0).then(|| &text[len..])
-}
-
 /// Adds the caller's headers, or none of them if one belongs to the handshake itself.
 pub(super) fn add_extra(to: &mut HeaderMap, extra: &HeaderMap) -> Result<(), HandshakeMisuse> {
     if let Some(name) = extra.keys().find(|name| is_reserved(name)) {

@@ -44,6 +44,8 @@ use core::fmt;
 
 use http::HeaderName;
 
+#[cfg(feature = "deflate")]
+use crate::deflate::DeflateParams;
 use crate::role::Role;
 
 mod client;
@@ -64,6 +66,8 @@ pub use uri::{UriError, WebSocketUri};
 pub struct Negotiated {
     role: Role,
     subprotocol: Option<String>,
+    #[cfg(feature = "deflate")]
+    deflate: Option<DeflateParams>,
     head_len: usize,
 }
 
@@ -74,6 +78,8 @@ impl Negotiated {
         Self {
             role,
             subprotocol: None,
+            #[cfg(feature = "deflate")]
+            deflate: None,
             head_len: 0,
         }
     }
@@ -88,6 +94,13 @@ impl Negotiated {
     #[must_use]
     pub fn subprotocol(&self) -> Option<&str> {
         self.subprotocol.as_deref()
+    }
+
+    /// What was agreed on for compression (RFC 7692), if it is in use.
+    #[cfg(feature = "deflate")]
+    #[must_use]
+    pub fn deflate(&self) -> Option<DeflateParams> {
+        self.deflate
     }
 
     /// How many bytes at the front of the receive buffer belong to the peer's head. Frames follow

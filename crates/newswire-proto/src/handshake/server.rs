@@ -11,13 +11,15 @@ use http::header::{
 use http::{Method, Request, Response, StatusCode, Version};
 
 use super::headers::{
-    Repeated, add_extra, ascii_value, is_extension_list, is_token, list, list_contains, shown,
-    single,
+    Repeated, add_extra, ascii_value, is_token, list, list_contains, shown, single,
 };
 use super::http1::{Head, HeadError, write_response};
 use super::key::{accept_key, is_valid_key};
 use super::uri::names_host;
 use super::{HandshakeMisuse, Negotiated};
+#[cfg(feature = "deflate")]
+use crate::deflate::{DeflateOffer, DeflateParams};
+use crate::extensions;
 use crate::role::Role;
 
 const WEBSOCKET: HeaderValue = HeaderValue::from_static("websocket");
@@ -42,11 +44,14 @@ fn upgrades_to_websocket(headers: &HeaderMap) -> bool {
 
 /// A client's opening handshake that a server may accept (RFC 6455 §4.2.1).
 ///
-/// Extensions that the client offers are left out of the answer, and so are not in use.
+/// Extensions that the client offers are left out of the answer, and so are not in use, unless
+/// [`Accepted::with_deflate`] puts one there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Upgrade {
     accept: String,
     subprotocols: Vec<String>,
+    #[cfg(feature = "deflate")]
+    offers: Vec<DeflateOffer>,
     head_len: usize,
 }
 
@@ -110,7 +115,7 @@ impl Upgrade {
         // negotiation that does not conform to the ABNF below, the recipient of such malformed data
         // MUST immediately _Fail the WebSocket Connection_."
         let mut extensions = headers.get_all(SEC_WEBSOCKET_EXTENSIONS).into_iter();
-        if !extensions.all(|value| is_extension_list(value.as_bytes())) {
+        if !extensions.all(|value| extensions::parse(value.as_bytes()).is_ok()) {
             return Err(Rejection::bad_request(
                 "Sec-WebSocket-Extensions must be names with parameters: name; parameter=value",
             ));
@@ -124,6 +129,8 @@ impl Upgrade {
         Ok(Self {
             accept,
             subprotocols: offered_subprotocols(headers)?,
+            #[cfg(feature = "deflate")]
+            offers: DeflateOffer::read(headers.get_all(SEC_WEBSOCKET_EXTENSIONS)),
             head_len: 0,
         })
     }
@@ -132,6 +139,14 @@ impl Upgrade {
     #[must_use]
     pub fn subprotocols(&self) -> &[String] {
         &self.subprotocols
+    }
+
+    /// The client's offers of permessage-deflate that a server may accept, the preferred one first
+    /// (RFC 7692 §7.1).
+    #[cfg(feature = "deflate")]
+    #[must_use]
+    pub fn deflate_offers(&self) -> &[DeflateOffer] {
+        &self.offers
     }
 
     /// Accepts the handshake (RFC 6455 §4.2.2), with one of the offered subprotocols or none.
@@ -158,6 +173,8 @@ impl Upgrade {
         let negotiated = Negotiated {
             role: Role::Server,
             subprotocol: subprotocol.map(str::to_owned),
+            #[cfg(feature = "deflate")]
+            deflate: None,
             head_len: self.head_len,
         };
         Ok(Accepted {
@@ -235,6 +252,17 @@ pub struct Accepted {
 }
 
 impl Accepted {
+    /// Accepts one of the offers of permessage-deflate: what
+    /// [`DeflateConfig::accept`](crate::deflate::DeflateConfig::accept) made of
+    /// [`Upgrade::deflate_offers`].
+    #[cfg(feature = "deflate")]
+    pub fn with_deflate(mut self, params: DeflateParams) -> Self {
+        let headers = self.response.headers_mut();
+        headers.insert(SEC_WEBSOCKET_EXTENSIONS, params.to_header_value());
+        self.negotiated.deflate = Some(params);
+        self
+    }
+
     /// Adds headers to the response, such as `Set-Cookie`.
     ///
     /// # Errors

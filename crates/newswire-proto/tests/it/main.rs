@@ -12,7 +12,10 @@ mod data_path;
 #[cfg(feature = "deflate")]
 mod deflate;
 #[cfg(feature = "deflate")]
+mod deflate_connection;
+#[cfg(feature = "deflate")]
 mod deflate_negotiation;
+mod encoded;
 mod fragmentation;
 mod framing;
 mod handshake;

@@ -137,6 +137,8 @@ impl Connector {
             .with_subprotocols(&self.subprotocols)
             .and_then(|handshake| handshake.with_headers(&self.headers))
             .map_err(ConnectError::Misuse)?;
+        #[cfg(feature = "deflate")]
+        let handshake = handshake.with_deflate(self.config.deflate.clone());
         transport
             .write_all(&handshake.to_bytes())
             .await
@@ -160,7 +162,8 @@ impl Connector {
         };
         let negotiated = handshake.verify(&head).map_err(ConnectError::Response)?;
         let config = self.config.connection.clone();
-        let mut connection = Connection::client(config, rand::random);
+        let connection = Connection::client(config, rand::random);
+        let mut connection = self.config.open(connection, &negotiated);
         // Frames may have come in the same segment.
         connection.handle_data(buffer.split_off(negotiated.head_len()));
         Ok(WebSocket::new(

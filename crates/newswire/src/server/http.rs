@@ -16,7 +16,7 @@ use crate::websocket::WebSocket;
 use bytes::BytesMut;
 use http::Request;
 use newswire_proto::Connection;
-use newswire_proto::handshake::{Head, HeadReader, Rejection, Upgrade};
+use newswire_proto::handshake::{Head, HeadReader, Negotiated, Rejection, Upgrade};
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -53,11 +53,11 @@ pub async fn accept<T: Transport>(
 ) -> Result<WebSocket<T>, AcceptError> {
     let opening = async {
         let (head, mut bytes) = read_request(&mut transport, config).await?;
-        upgrade(&mut transport, &head, config, &[]).await?;
-        Ok(bytes.split_off(head.len))
+        let negotiated = upgrade(&mut transport, &head, config, &[]).await?;
+        Ok((bytes.split_off(head.len), negotiated))
     };
     match opening.await {
-        Ok(rest) => Ok(websocket(transport, rest, None, config)),
+        Ok((rest, negotiated)) => Ok(websocket(transport, rest, &negotiated, config)),
         Err(error) => {
             if let AcceptError::Rejected(rejection) = &error {
                 refuse(&mut transport, rejection).await;
@@ -95,9 +95,9 @@ pub(super) async fn open<'a>(
         Some(route) => {
             let speaks = route.speaks();
             match upgrade(&mut stream, &head, &service.config, speaks).await {
-                Ok(chosen) => {
+                Ok(negotiated) => {
                     let rest = bytes.split_off(head.len);
-                    let ws = websocket(stream, rest, chosen, &service.config);
+                    let ws = websocket(stream, rest, &negotiated, &service.config);
                     return Some((&*route.handler, ws));
                 }
                 Err(AcceptError::Rejected(rejection)) => rejection,
@@ -154,14 +154,14 @@ async fn read_request<T: Transport>(
     }
 }
 
-/// Judges the request and answers it with 101; the subprotocol that was chosen: the first that
-/// the handler speaks and the client offers.
+/// Judges the request and answers it with 101. Of the subprotocols that the client offers, the first
+/// that the handler speaks is chosen.
 async fn upgrade<T: Transport>(
     transport: &mut T,
     head: &Head<Request<()>>,
     config: &Config,
     speaks: &[Box<str>],
-) -> Result<Option<String>, AcceptError> {
+) -> Result<Negotiated, AcceptError> {
     let upgrade = Upgrade::from_head(head).map_err(AcceptError::Rejected)?;
     let offered = upgrade.subprotocols();
     let chosen = speaks
@@ -170,6 +170,11 @@ async fn upgrade<T: Transport>(
     let accepted = upgrade
         .accept(chosen.map(|name| &**name))
         .map_err(|misuse| AcceptError::Rejected(Rejection::bad_request(misuse.to_string())))?;
+    #[cfg(feature = "deflate")]
+    let accepted = match config.deflate.accept(upgrade.deflate_offers()) {
+        Some(params) => accepted.with_deflate(params),
+        None => accepted,
+    };
     let answer = async {
         transport.write_all(&accepted.to_bytes()).await?;
         transport.flush().await
@@ -177,19 +182,20 @@ async fn upgrade<T: Transport>(
     timeout(config.handshake_timeout, answer)
         .await
         .map_err(|_| AcceptError::Ended)??;
-    Ok(accepted.negotiated().subprotocol().map(str::to_owned))
+    Ok(accepted.into_parts().1)
 }
 
 /// The open connection; `rest` are the frames that came right behind the request.
 fn websocket<T: Transport>(
     transport: T,
     rest: BytesMut,
-    subprotocol: Option<String>,
+    negotiated: &Negotiated,
     config: &Config,
 ) -> WebSocket<T> {
-    let mut connection = Connection::server(config.connection.clone());
+    let connection = Connection::server(config.connection.clone());
+    let mut connection = config.open(connection, negotiated);
     connection.handle_data(rest);
-    WebSocket::new(connection, transport, subprotocol.as_deref(), config)
+    WebSocket::new(connection, transport, negotiated.subprotocol(), config)
 }
 
 /// Answers with an error, and waits a moment for the peer to have read it.

@@ -1,7 +1,7 @@
 //! The futures of receiving and sending. They hold no more than a reference and, until it is
 //! queued, the message.
 
-use super::shared::Shared;
+use super::shared::{How, Shared};
 use crate::error::{RecvError, SendError};
 use crate::transport::{Stream, Transport};
 use newswire_proto::Message;
@@ -45,7 +45,7 @@ impl<T: Transport> fmt::Debug for RecvFuture<'_, T> {
 pub struct SendFuture<'a, T: Transport = Stream> {
     shared: &'a Arc<Shared<T>>,
     message: Option<Message>,
-    feeding: bool,
+    how: How,
 }
 
 impl<'a, T: Transport> SendFuture<'a, T> {
@@ -54,8 +54,18 @@ impl<'a, T: Transport> SendFuture<'a, T> {
         Self {
             shared,
             message: Some(message),
-            feeding,
+            how: How {
+                feeding,
+                plain: false,
+            },
         }
+    }
+
+    /// Sends the message as it is, even where compression was agreed on: for what is compressed
+    /// already, or is secret and stands next to what others can choose.
+    pub fn uncompressed(mut self) -> Self {
+        self.how.plain = true;
+        self
     }
 }
 
@@ -65,7 +75,7 @@ impl<T: Transport> Future for SendFuture<'_, T> {
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
-        this.shared.poll_send(cx, &mut this.message, this.feeding)
+        this.shared.poll_send(cx, &mut this.message, this.how)
     }
 }
 

@@ -7,7 +7,7 @@ use super::timer::Timer;
 use crate::error::{RecvError, SendError};
 use crate::transport::Transport;
 use crate::transport::io;
-use newswire_proto::{CloseCode, Connection, Event, Message, State};
+use newswire_proto::{CloseCode, Connection, EncodedMessage, Event, Message, State};
 use std::io::ErrorKind;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -129,9 +129,29 @@ impl<T: Transport> Inner<T> {
     }
 
     #[inline]
-    pub(super) fn queue(&mut self, shared: &Shared<T>, message: Message) -> Result<(), SendError> {
+    pub(super) fn queue(
+        &mut self,
+        shared: &Shared<T>,
+        message: Message,
+        plain: bool,
+    ) -> Result<(), SendError> {
         io::lend_transmit(&mut self.connection);
-        let queued = self.connection.send(message);
+        let queued = if plain {
+            self.connection.send_plain(message)
+        } else {
+            self.connection.send(message)
+        };
+        self.wake_driver(shared);
+        queued.map_err(|error| SendError::Closed(error.0))
+    }
+
+    pub(super) fn queue_encoded(
+        &mut self,
+        shared: &Shared<T>,
+        message: &EncodedMessage,
+    ) -> Result<(), SendError> {
+        io::lend_transmit(&mut self.connection);
+        let queued = self.connection.send_encoded(message);
         self.wake_driver(shared);
         queued.map_err(|error| SendError::Closed(error.0))
     }

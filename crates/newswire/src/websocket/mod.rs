@@ -21,8 +21,11 @@ use self::shared::Shared;
 use crate::config::Config;
 use crate::error::{CloseError, RecvError, SendError};
 use crate::transport::{Stream, Transport};
+#[cfg(feature = "deflate")]
+use newswire_proto::deflate::DeflateParams;
 use newswire_proto::{
-    CloseCode, CloseFrame, CommandError, Connection, Message, Side, State, Utf8Bytes,
+    CloseCode, CloseFrame, CommandError, Connection, EncodedMessage, Message, Side, State,
+    Utf8Bytes,
 };
 use std::fmt;
 use std::future::poll_fn;
@@ -141,6 +144,18 @@ impl<T: Transport> WebSocket<T> {
         SendFuture::new(&self.shared, message.into(), true)
     }
 
+    /// Queues a message that goes to many connections and is made into bytes once for all of them.
+    /// Otherwise as [`feed`](Self::feed): a handler's is written with all that it has sent.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    ///
+    /// # Cancel safety
+    /// Cancel-safe: the message is queued if and only if the future was ready.
+    pub async fn feed_encoded(&self, message: &EncodedMessage) -> Result<(), SendError> {
+        self.shared.feed_encoded(message).await
+    }
+
     /// Waits until everything that is queued is written.
     ///
     /// # Errors
@@ -209,6 +224,21 @@ impl<T: Transport> WebSocket<T> {
     #[must_use]
     pub fn subprotocol(&self) -> Option<&str> {
         self.shared.subprotocol()
+    }
+
+    /// What both ends agreed on for compression in the opening handshake, `None` when messages
+    /// travel as they are. As text it is the server's answer.
+    #[cfg(feature = "deflate")]
+    #[must_use]
+    pub fn deflate(&self) -> Option<DeflateParams> {
+        self.shared.lock().connection.deflate()
+    }
+
+    /// How many bytes of memory this connection keeps for compression between messages.
+    #[cfg(feature = "deflate")]
+    #[must_use]
+    pub fn deflate_memory(&self) -> usize {
+        self.shared.lock().connection.deflate_memory()
     }
 
     /// The Close frame that the peer sent, once it has.

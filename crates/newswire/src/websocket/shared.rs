@@ -11,15 +11,25 @@ use super::inner::{Inner, set_waker};
 use super::timer::{Clock, Timer};
 use crate::error::{RecvError, SendError};
 use crate::transport::Transport;
-use newswire_proto::{CloseCode, CommandError, Connection, Message, Utf8Bytes};
+use newswire_proto::{CloseCode, CommandError, Connection, EncodedMessage, Message, Utf8Bytes};
 use parking_lot::{Mutex, MutexGuard};
 use std::cell::Cell;
+use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 thread_local! {
     /// The address of the connection in whose driver's turn this thread is, 0 in none.
     static TURN: Cell<usize> = const { Cell::new(0) };
+}
+
+/// How a message is to be sent.
+#[derive(Clone, Copy)]
+pub(super) struct How {
+    /// It need not be written yet.
+    pub(super) feeding: bool,
+    /// It is not to be compressed.
+    pub(super) plain: bool,
 }
 
 pub(crate) struct Shared<T: Transport> {
@@ -103,13 +113,13 @@ impl<T: Transport> Shared<T> {
     }
 
     /// Queues the message in `slot` when there is room for it, and writes it unless a task
-    /// drives the connection, which will do that. `feeding`: it need not be written yet.
+    /// drives the connection, which will do that.
     #[inline]
     pub(super) fn poll_send(
         self: &Arc<Self>,
         cx: &mut Context<'_>,
         slot: &mut Option<Message>,
-        feeding: bool,
+        how: How,
     ) -> Poll<Result<(), SendError>> {
         let mut inner = self.lock();
         if let Some(message) = slot.take() {
@@ -117,12 +127,25 @@ impl<T: Transport> Shared<T> {
                 *slot = Some(message);
                 return Poll::Pending;
             }
-            inner.queue(self, message)?;
+            inner.queue(self, message, how.plain)?;
         }
-        if feeding || inner.outside.driver.is_some() {
+        if how.feeding || inner.outside.driver.is_some() {
             return Poll::Ready(Ok(()));
         }
         inner.poll_drained(self, cx)
+    }
+
+    /// Queues an encoded message when there is room for it.
+    pub(super) async fn feed_encoded(
+        self: &Arc<Self>,
+        message: &EncodedMessage,
+    ) -> Result<(), SendError> {
+        poll_fn(|cx| {
+            let mut inner = self.lock();
+            ready!(inner.poll_room(self, cx));
+            Poll::Ready(inner.queue_encoded(self, message))
+        })
+        .await
     }
 
     /// Waits for room for a message.
@@ -132,7 +155,7 @@ impl<T: Transport> Shared<T> {
 
     /// Queues `message`, room or not.
     pub(super) fn queue(self: &Arc<Self>, message: Message) -> Result<(), SendError> {
-        self.lock().queue(self, message)
+        self.lock().queue(self, message, false)
     }
 
     /// Waits until nothing is left to write.

@@ -5,7 +5,9 @@ use super::{RecvFuture, SendFuture, WebSocket};
 use crate::error::{RecvError, SendError};
 use crate::transport::{Stream, Transport};
 use futures_core::Stream as MessageStream;
-use newswire_proto::{CloseCode, CloseFrame, CommandError, Message, State, Utf8Bytes};
+use newswire_proto::{
+    CloseCode, CloseFrame, CommandError, EncodedMessage, Message, State, Utf8Bytes,
+};
 use std::fmt;
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -58,6 +60,17 @@ impl<T: Transport> Sender<T> {
     #[inline]
     pub fn feed(&self, message: impl Into<Message>) -> SendFuture<'_, T> {
         SendFuture::new(&self.0, message.into(), true)
+    }
+
+    /// Queues a message that goes to many connections: [`WebSocket::feed_encoded`].
+    ///
+    /// # Errors
+    /// As [`WebSocket::feed_encoded`].
+    ///
+    /// # Cancel safety
+    /// Cancel-safe: the message is queued if and only if the future was ready.
+    pub async fn feed_encoded(&self, message: &EncodedMessage) -> Result<(), SendError> {
+        self.0.feed_encoded(message).await
     }
 
     /// Waits until everything that is queued is written.

@@ -12,6 +12,8 @@ mod bad_frames;
 mod bad_requests;
 mod cancel;
 mod closing;
+#[cfg(feature = "deflate")]
+mod compression;
 mod deadlines;
 #[cfg(feature = "http")]
 mod fallback;

@@ -29,6 +29,23 @@ pub fn connection(role: Role, config: Config) -> Connection {
     }
 }
 
+/// The connection with permessage-deflate, agreed on without any parameter.
+#[cfg(feature = "deflate")]
+pub fn deflating(connection: Connection) -> Connection {
+    connection.with_deflate(&Default::default(), Default::default(), with_codec)
+}
+
+/// Lends a codec that the thread's connections share.
+#[cfg(feature = "deflate")]
+pub fn with_codec(work: &mut dyn FnMut(&mut newswire_proto::deflate::SharedCodec)) {
+    use newswire_proto::deflate::SharedCodec;
+    use std::cell::RefCell;
+    thread_local! {
+        static CODEC: RefCell<SharedCodec> = RefCell::new(SharedCodec::new());
+    }
+    CODEC.with_borrow_mut(|codec| work(codec));
+}
+
 /// A frame as `sender` puts it on the wire.
 pub fn frame(sender: Role, fin: bool, opcode: OpCode, payload: &[u8]) -> Vec<u8> {
     let masking_key = sender.masks().then_some(KEY);

@@ -22,6 +22,8 @@ pub struct Script {
     config: Config,
     bytes: Vec<u8>,
     eof: bool,
+    #[cfg(feature = "deflate")]
+    deflates: bool,
 }
 
 impl Script {
@@ -31,6 +33,8 @@ impl Script {
             config: Config::new(),
             bytes: Vec::new(),
             eof: false,
+            #[cfg(feature = "deflate")]
+            deflates: false,
         }
     }
 
@@ -47,6 +51,22 @@ impl Script {
     pub fn frame(self, fin: bool, opcode: OpCode, payload: impl AsRef<[u8]>) -> Self {
         let bytes = frame(self.receiver.peer(), fin, opcode, payload.as_ref());
         self.raw(&bytes)
+    }
+
+    /// permessage-deflate was agreed on, without any parameter.
+    #[cfg(feature = "deflate")]
+    pub fn deflates(mut self) -> Self {
+        self.deflates = true;
+        self
+    }
+
+    /// A frame with the bit that says that its message is compressed.
+    #[cfg(feature = "deflate")]
+    pub fn compressed(mut self, fin: bool, opcode: OpCode, payload: impl AsRef<[u8]>) -> Self {
+        let at = self.bytes.len();
+        self = self.frame(fin, opcode, payload);
+        self.bytes[at] |= 0x40;
+        self
     }
 
     pub fn text(self, text: &str) -> Self {
@@ -85,6 +105,10 @@ impl Script {
 
     fn play_in(&self, cuts: &[usize]) -> Outcome {
         let mut connection = connection(self.receiver, self.config.clone());
+        #[cfg(feature = "deflate")]
+        if self.deflates {
+            connection = super::deflating(connection);
+        }
         let mut outcome = Vec::new();
         let mut output = Vec::new();
         let mut rest = &self.bytes[..];

@@ -54,8 +54,21 @@ pub(crate) async fn poll_once<F: Future>(mut future: Pin<&mut F>) -> Option<F::O
     .await
 }
 
-/// A client and a server with a pipe between them that holds `room` bytes each way.
+/// A client and a server with a pipe between them that holds `room` bytes each way, through which
+/// messages travel as they are.
 pub(crate) async fn pair(
+    room: usize,
+    config: &Config,
+) -> (WebSocket<DuplexStream>, WebSocket<DuplexStream>) {
+    let config = config.clone();
+    #[cfg(feature = "deflate")]
+    let config =
+        config.deflate(newswire::DeflateConfig::new().compression(newswire::Compression::Off));
+    pair_as(room, &config).await
+}
+
+/// The same, with the compression that is configured.
+pub(crate) async fn pair_as(
     room: usize,
     config: &Config,
 ) -> (WebSocket<DuplexStream>, WebSocket<DuplexStream>) {
