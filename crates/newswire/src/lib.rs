@@ -70,7 +70,7 @@ pub use newswire_proto::{
 #[cfg(feature = "server")]
 pub use server::{Handler, HandlerResult, Handling, Route, Server, Shutdown, accept};
 pub use transport::{Stream, Transport};
-pub use websocket::{Receiver, RecvFuture, SendFuture, Sender, WebSocket};
+pub use websocket::{FeedFuture, Receiver, RecvFuture, SendFuture, Sender, WebSocket};
 
 /// The README's examples, compiled.
 #[cfg(all(doctest, feature = "client", feature = "server"))]

@@ -24,7 +24,7 @@ impl Connection {
         if self.extension.is_on() && self.closing.is_none() {
             return self.send_compressed(message);
         }
-        self.send_plain(message)
+        self.queue(message)
     }
 
     /// As [`send`](Self::send), never compressed: for what is compressed already, or secret next
@@ -32,8 +32,13 @@ impl Connection {
     ///
     /// # Errors
     /// [`SendError`] with the message when the connection is closing or closed.
-    #[inline]
     pub fn send_plain(&mut self, message: Message) -> Result<(), SendError> {
+        self.queue(message)
+    }
+
+    /// Queues a message as it is. A function of its own so that the usual way, `send`, is one piece.
+    #[inline(always)]
+    fn queue(&mut self, message: Message) -> Result<(), SendError> {
         if self.closing.is_some() {
             return Err(SendError(message));
         }

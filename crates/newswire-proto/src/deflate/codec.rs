@@ -45,15 +45,15 @@ struct SharedCompressor {
 }
 
 /// One use of one shared compressor; no other is equal. Who comes back with the last one finds
-/// its own messages still in the window, and nothing behind them.
-#[derive(Clone, Copy, PartialEq, Eq)]
+/// its own messages still in the window, and nothing behind them. The default is no use at all.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Turn {
     codec: u64,
     number: u64,
 }
 
-/// How many codecs there have been.
-static CODECS: AtomicU64 = AtomicU64::new(0);
+/// The next codec's number.
+static CODECS: AtomicU64 = AtomicU64::new(1);
 
 impl SharedCodec {
     /// A codec without any stream yet.
@@ -87,7 +87,7 @@ impl SharedCodec {
         &mut self,
         form: DeflateForm,
         history: &[u8],
-        last: Option<Turn>,
+        last: Turn,
     ) -> (Turn, &mut Deflate, &mut [u8]) {
         self.turns += 1;
         let turn = Turn {
@@ -101,7 +101,7 @@ impl SharedCodec {
             level,
             turn,
         });
-        if last != Some(shared.turn) {
+        if last != shared.turn {
             shared.stream.reset();
             if shared.level != level {
                 shared

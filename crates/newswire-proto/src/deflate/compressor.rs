@@ -31,7 +31,7 @@ enum Context {
     Shared {
         history: History,
         /// When a shared compressor last stood where this connection does.
-        last: Option<Turn>,
+        last: Turn,
     },
     Dedicated {
         mem_level: u8,
@@ -62,7 +62,7 @@ impl Compressor {
             },
             Compression::Shared { history, .. } => Context::Shared {
                 history: History::new(history.min(1 << max_window_bits)),
-                last: None,
+                last: Turn::default(),
             },
             Compression::Off => Context::Nothing,
         };
@@ -99,7 +99,7 @@ impl Compressor {
                 let (turn, stream, step) = codec.compressor(self.form, history.as_slice(), *last);
                 codec::compress_into(stream, step, message, output);
                 history.push(message);
-                *last = Some(turn);
+                *last = turn;
             }
             Context::Dedicated { mem_level, stream } => {
                 let form = self.form;
@@ -128,7 +128,7 @@ impl Compressor {
             Context::Shared { history, last } => {
                 history.push(message);
                 // No shared compressor has seen this message.
-                *last = None;
+                *last = Turn::default();
             }
             Context::Dedicated {
                 stream: Some(stream),
@@ -181,7 +181,7 @@ impl DeflateForm {
         if message.is_empty() {
             return output.push(EMPTY);
         }
-        let (_, stream, step) = codec.compressor(self, &[], None);
+        let (_, stream, step) = codec.compressor(self, &[], Turn::default());
         codec::compress_into(stream, step, message, output);
         strip_tail(output);
     }

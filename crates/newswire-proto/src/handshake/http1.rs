@@ -141,7 +141,17 @@ impl Scan {
         limits: HeadLimits,
     ) -> Result<Option<Range<usize>>, HeadError> {
         let within = &buffer[..buffer.len().min(limits.max_bytes)];
-        for (at, &byte) in within.iter().enumerate().skip(self.seen) {
+        while self.seen < within.len() {
+            if self.line_len > 0 && !self.after_cr {
+                // Nearly all bytes are of this kind.
+                let plain = plain_prefix(&within[self.seen..]);
+                self.line_len += plain;
+                self.seen += plain;
+            }
+            let at = self.seen;
+            let Some(&byte) = within.get(at) else {
+                break;
+            };
             match byte {
                 b'\n' if !self.after_cr => {
                     return Err(malformed(format!(
@@ -197,6 +207,20 @@ impl Scan {
         }
         Ok(None)
     }
+}
+
+/// How many bytes from the first on are no control characters.
+fn plain_prefix(bytes: &[u8]) -> usize {
+    let (blocks, _) = bytes.as_chunks::<16>();
+    // Without a way out of a block, so that it is a few vector instructions.
+    let has_control = |block: &&[u8; 16]| {
+        let any = |found: bool, byte: &u8| found | byte.is_ascii_control();
+        block.iter().fold(false, any)
+    };
+    let whole = 16 * blocks.iter().take_while(|block| !has_control(block)).count();
+    let rest = &bytes[whole..];
+    let end = rest.iter().position(u8::is_ascii_control);
+    whole + end.unwrap_or(rest.len())
 }
 
 fn parse_request(head: &Bytes) -> Result<Request<()>, HeadError> {
@@ -308,7 +332,8 @@ fn parse_headers<'a>(
     head: &Bytes,
     lines: impl Iterator<Item = &'a [u8]>,
 ) -> Result<HeaderMap, HeadError> {
-    let mut headers = HeaderMap::new();
+    // As many as browsers send, so that it does not grow for them.
+    let mut headers = HeaderMap::with_capacity(12);
     for line in lines {
         let colon = line.iter().position(|&byte| byte == b':');
         // What stands behind the colon may be a secret, and errors end up in logs.

@@ -181,24 +181,28 @@ proptest! {
     fn what_is_compressed_here_is_read_by_any_inflater_and_keeps_within_the_window(
         mode in any_mode(),
         (offer, forgets, bits) in any_offer(),
-        messages in prop::collection::vec((any_message(), any_way(), any::<bool>()), 1..8),
+        messages in prop::collection::vec(
+            (any_message(), any_way(), any::<bool>(), prop::bool::weighted(0.2)),
+            1..8,
+        ),
         cut in 1_usize..3000,
     ) {
-        // Two connections take turns with one codec.
-        let mut codec = SharedCodec::new();
+        // Two connections take turns with one codec, and sometimes are on another thread.
+        let mut codecs = [(); 2].map(|()| SharedCodec::new());
         let mut connections = [(); 2].map(|()| {
             let (compressor, decompressor) = ends(mode, &offer);
             (compressor, decompressor, Inflate::new(false, 15), Vec::new())
         });
-        for (message, way, second) in messages {
+        for (message, way, second, elsewhere) in messages {
+            let codec = &mut codecs[usize::from(elsewhere)];
             let (compressor, decompressor, reference, window) =
                 &mut connections[usize::from(second)];
             let payload = match way {
                 Way::Plain => continue,
-                Way::Compressed => compress(compressor, &mut codec, &message),
+                Way::Compressed => compress(compressor, codec, &message),
                 Way::Relayed => {
                     let mut payload = Vec::new();
-                    compressor.form().compress(&mut codec, &message, &mut payload);
+                    compressor.form().compress(codec, &message, &mut payload);
                     compressor.note_sent(&message);
                     payload
                 }
@@ -212,7 +216,7 @@ proptest! {
             let longest = inflate(&[&payload[..], &TAIL].concat(), window);
             prop_assert!(window[before..] == message);
             prop_assert!(longest <= 1 << bits, "{} back with a window of {} bits", longest, bits);
-            let read = decompress(decompressor, &mut codec, &payload);
+            let read = decompress(decompressor, codec, &payload);
             prop_assert!(read.as_ref() == Ok(&message), "{:?}", read.err());
             prop_assert!(payload.len() <= max_compressed_size(message.len()));
         }
@@ -262,6 +266,34 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn a_shared_compressor_still_knows_a_connection_that_comes_again_before_any_other() {
+    let mode = Compression::Shared {
+        history: 64,
+        level: 6,
+    };
+    // Too far back to be in the history, and nothing in it that comes twice.
+    let message = noise(1, 1000);
+    let mut codec = SharedCodec::new();
+    let mut elsewhere = SharedCodec::new();
+    let (mut one, _) = ends(mode, "permessage-deflate");
+    let (mut other, _) = ends(mode, "permessage-deflate");
+    let size = |compressor: &mut Compressor, codec: &mut SharedCodec| {
+        compress(compressor, codec, &message).len()
+    };
+    assert!(size(&mut one, &mut codec) > 500);
+    assert!(size(&mut one, &mut codec) < 50);
+    // Another connection has been there, this one has been elsewhere, or has sent what nobody
+    // compressed for it alone: then all that is left is the history.
+    assert!(size(&mut other, &mut codec) > 500);
+    assert!(size(&mut one, &mut codec) > 500);
+    assert!(size(&mut one, &mut elsewhere) > 500);
+    assert!(size(&mut one, &mut codec) > 500);
+    one.note_sent(b"relayed");
+    assert!(size(&mut one, &mut codec) > 500);
+    assert!(size(&mut one, &mut codec) < 50);
 }
 
 #[test]

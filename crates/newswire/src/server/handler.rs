@@ -3,22 +3,21 @@
 use super::log::{self, Peer};
 use crate::transport::Stream;
 use crate::websocket::WebSocket;
-use crate::websocket::driver::{Driver, HandlerResult, Handling};
+use crate::websocket::driver::{Driver, Ended, HandlerResult, Handling};
 use pin_project_lite::pin_project;
 use std::fmt;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
-use tokio::task::AbortHandle;
+use std::task::{Context, Poll};
 
 /// Handles the connections of a route. Every `async fn(WebSocket)` is one, whether it returns
 /// nothing or a `Result<(), E>`.
 pub trait Handler: Send + Sync + 'static {
-    /// Starts the task of a connection, which is closed when the handler's future is ready.
+    /// What a connection's task goes on with, which closes it when the handler's future is ready.
     #[doc(hidden)]
-    fn start(&self, opened: Opened) -> AbortHandle;
+    fn start(&self, opened: Opened) -> Stage;
 }
 
 impl<F, R> Handler for F
@@ -26,17 +25,32 @@ where
     F: Fn(WebSocket) -> R + Send + Sync + 'static,
     R: Future<Output: HandlerResult> + Send + 'static,
 {
-    fn start(&self, opened: Opened) -> AbortHandle {
+    fn start(&self, opened: Opened) -> Stage {
         let Opened { ws, peer } = opened;
         let shared = ws.shared();
         // A panic before there is a future is the handler's as one in it would be.
         let handler = catch_unwind(AssertUnwindSafe(|| self(ws)));
-        let task = Task {
-            driver: Driver::new(shared, handler),
-            peer,
-        };
-        // The runtime's part of a task is a block of its own, aligned to 128 bytes.
-        tokio::spawn(Box::pin(task)).abort_handle()
+        let driver = Driver::new(shared, handler, move |ended| log::ended(&peer, ended));
+        Stage::new(Handled { driver })
+    }
+}
+
+/// A part of a connection's life, as a future that gives the next one.
+pub struct Stage(Pin<Box<dyn Future<Output = Option<Self>> + Send>>);
+
+impl Stage {
+    pub(super) fn new(stage: impl Future<Output = Option<Self>> + Send + 'static) -> Self {
+        Self(Box::pin(stage))
+    }
+
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Self>> {
+        self.0.as_mut().poll(cx)
+    }
+}
+
+impl fmt::Debug for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Stage")
     }
 }
 
@@ -53,23 +67,19 @@ impl fmt::Debug for Opened {
 }
 
 pin_project! {
-    /// The task of a connection: nothing but what must live as long as the handler, the handler's
+    /// The stage of the handler: nothing but what must live as long as the handler, the handler's
     /// future itself among it, so that a connection is as small as can be.
-    struct Task<R> {
+    struct Handled<R, F> {
         #[pin]
-        driver: Driver<Stream, R>,
-        peer: Peer,
+        driver: Driver<Stream, R, F>,
     }
 }
 
-impl<R: Handling> Future for Task<R> {
-    type Output = ();
+impl<R: Handling, F: Fn(&Ended)> Future for Handled<R, F> {
+    type Output = Option<Stage>;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let this = self.project();
-        let ended = ready!(this.driver.poll(cx));
-        log::ended(this.peer, &ended);
-        Poll::Ready(())
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Stage>> {
+        self.project().driver.poll(cx).map(|()| None)
     }
 }
 
@@ -129,7 +139,8 @@ impl fmt::Debug for Route {
 
 #[cfg(all(test, target_pointer_width = "64"))]
 mod tests {
-    use super::Task;
+    use super::Handled;
+    use crate::websocket::driver::Ended;
     use crate::websocket::shared::Shared;
     use crate::{RecvFuture, SendFuture, Stream, WebSocket};
     use std::mem::size_of;
@@ -143,7 +154,7 @@ mod tests {
 
     /// The bytes of a task's future beside its handler's.
     fn task_overhead<R>(_: fn(WebSocket) -> R) -> usize {
-        size_of::<Task<R>>() - size_of::<R>()
+        size_of::<Handled<R, fn(&Ended)>>() - size_of::<R>()
     }
 
     #[test]
@@ -151,8 +162,8 @@ mod tests {
         // What the runtime adds, and how the allocator packs it all: docs/design/007.
         assert!(size_of::<WebSocket>() <= 8);
         assert!(size_of::<RecvFuture<'_>>() <= 8);
-        assert!(size_of::<SendFuture<'_>>() <= 56);
-        assert!(task_overhead(echo) <= 40, "{}", task_overhead(echo));
+        assert!(size_of::<SendFuture<'_>>() <= 48);
+        assert!(task_overhead(echo) <= 24, "{}", task_overhead(echo));
         assert!(
             size_of::<Shared<Stream>>() <= 136,
             "{}",

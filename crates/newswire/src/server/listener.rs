@@ -1,17 +1,16 @@
 //! The accept loop: a task for each connection, here or on a worker, and the shutdown. Nothing
 //! about HTTP or WebSocket is known here.
 
-use super::handler::Opened;
+use super::handler::{Opened, Stage};
 use super::registry::{Registered, Registry, Shutdown, shut_down};
 use super::workers::Workers;
-use super::{Handler, Service, http, log};
-use crate::websocket::WebSocket;
+use super::{Service, http, log};
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 
@@ -80,12 +79,6 @@ fn is_about_one_connection(error: &io::Error) -> bool {
     )
 }
 
-/// A connection in its opening handshake, and what handles it then.
-type Opening<'s, 'o> = Pin<Box<dyn Future<Output = Option<Handled<'s>>> + Send + 'o>>;
-
-/// An open connection with its handler.
-type Handled<'s> = (&'s dyn Handler, WebSocket);
-
 /// What a connection's task has beside its stream.
 pub(super) struct Accepted {
     peer: SocketAddr,
@@ -103,6 +96,21 @@ impl Accepted {
     }
 }
 
+/// The task of a connection: one stage after the other, each in a box of its own size, so that the
+/// long one keeps no room for the short one.
+struct Connection(Stage);
+
+impl Future for Connection {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        while let Some(next) = ready!(self.0.poll(cx)) {
+            self.0 = next;
+        }
+        Poll::Ready(())
+    }
+}
+
 /// Starts the task of a connection, on this thread's runtime.
 pub(super) fn spawn(stream: TcpStream, accepted: Accepted) {
     let Accepted {
@@ -111,18 +119,14 @@ pub(super) fn spawn(stream: TcpStream, accepted: Accepted) {
         registered,
     } = accepted;
     let place = registered.place();
-    let task = tokio::spawn(async move {
-        // Boxed, without its type, so that its code is not mixed into what runs for every
-        // message. The handler gets a task of its own, which keeps no room for all this.
-        let opening: Opening<'_, '_> = Box::pin(http::open(&service, stream, peer, &registered));
-        let Some((handler, ws)) = opening.await else {
-            return;
-        };
-        let place = registered.opened(&ws.shared());
-        place.handling(handler.start(Opened {
+    let opening = Stage::new(async move {
+        let (handler, ws) = http::open(&service, stream, peer, &registered).await?;
+        registered.opened(&ws.shared());
+        Some(handler.start(Opened {
             ws,
             peer: peer.into(),
-        }));
+        }))
     });
-    place.opening(task.abort_handle());
+    let task = tokio::spawn(Connection(opening));
+    place.set_task(task.abort_handle());
 }

@@ -200,27 +200,15 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// The task that was spawned for the handshake. On a runtime of many threads the handler's
-    /// may have been told before.
-    pub(super) fn opening(self, task: AbortHandle) {
-        self.tell(task, |slot, task| {
-            slot.get_or_insert(task);
-        });
-    }
-
-    /// The task that was spawned for the handler.
-    pub(super) fn handling(self, task: AbortHandle) {
-        self.tell(task, |slot, task| *slot = Some(task));
-    }
-
-    fn tell(self, task: AbortHandle, put: impl FnOnce(&mut Option<AbortHandle>, AbortHandle)) {
+    /// The task that was spawned for the connection.
+    pub(super) fn set_task(self, task: AbortHandle) {
         let mut entries = self.registry.lock();
         if entries.cut {
             task.abort();
         } else if task.is_finished() {
             // By now the place may be another's.
         } else if let Some(entry) = entries.slab.get_mut(self.key) {
-            put(&mut entry.task, task);
+            entry.task = Some(task);
         }
     }
 }
@@ -247,8 +235,7 @@ impl Registered {
 
     /// The handshake is done: from now on a shutdown closes the connection with 1001, and it is
     /// the end of its task that gives up the place.
-    pub(super) fn opened(mut self, connection: &Arc<Shared<Stream>>) -> Place {
-        let place = self.place();
+    pub(super) fn opened(mut self, connection: &Arc<Shared<Stream>>) {
         let key = std::mem::replace(&mut self.key, GIVEN_ON);
         let mut entries = self.registry.lock();
         if let Some(entry) = entries.slab.get_mut(key) {
@@ -260,7 +247,6 @@ impl Registered {
         if closing {
             let _ = connection.begin_close(CloseCode::GOING_AWAY, "".into());
         }
-        place
     }
 }
 

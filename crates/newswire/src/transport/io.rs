@@ -89,8 +89,8 @@ fn poll_read_into<T: Transport>(
 
 /// The stream that is nearly every transport, which has shorter ways than the traits.
 #[inline]
-fn as_stream<T: Transport>(transport: &T) -> Option<&Stream> {
-    (transport as &dyn Any).downcast_ref()
+fn as_stream<T: Transport>(transport: &mut T) -> Option<&mut Stream> {
+    (transport as &mut dyn Any).downcast_mut()
 }
 
 /// Writes all that `connection` wants written, and has a transport with a buffer of its own (TLS)

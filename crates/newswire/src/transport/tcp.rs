@@ -4,6 +4,7 @@
 use bytes::BufMut;
 use bytes::buf::Limit;
 use std::io::{self, IoSlice};
+use std::mem;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -28,7 +29,11 @@ const LESS_MEANS_EMPTY: bool = cfg!(any(
 /// What is inside may grow; a transport of one's own goes to
 /// `Connector::connect_over` or `accept`.
 #[derive(Debug)]
-pub struct Stream(TcpStream);
+pub struct Stream {
+    tcp: TcpStream,
+    /// The last read has emptied the socket, so that the next one can only wait.
+    emptied: bool,
+}
 
 impl Stream {
     /// The peer's address.
@@ -36,7 +41,7 @@ impl Stream {
     /// # Errors
     /// What the operating system says, such as that the socket is no longer connected.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
-        self.0.peer_addr()
+        self.tcp.peer_addr()
     }
 
     /// This end's address.
@@ -44,7 +49,7 @@ impl Stream {
     /// # Errors
     /// What the operating system says.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.0.local_addr()
+        self.tcp.local_addr()
     }
 }
 
@@ -54,33 +59,37 @@ impl Stream {
     /// Reads once, into the room that `buffer` has; 0 means the end.
     #[inline]
     pub(super) fn poll_read_some(
-        &self,
+        &mut self,
         cx: &mut Context<'_>,
         buffer: &mut Limit<impl BufMut>,
     ) -> Poll<io::Result<usize>> {
+        if mem::take(&mut self.emptied) {
+            ready!(self.tcp.poll_read_ready(cx))?;
+        }
         loop {
             let turn = ready!(poll_proceed(cx));
             if let Some(read) = not_blocked(self.try_read(buffer)) {
                 turn.made_progress();
                 return Poll::Ready(read);
             }
-            ready!(self.0.poll_read_ready(cx))?;
+            ready!(self.tcp.poll_read_ready(cx))?;
         }
     }
 
     /// Reads once, and takes note when that has emptied the socket, so that the next read
     /// waits without asking it.
-    fn try_read(&self, buffer: &mut Limit<impl BufMut>) -> io::Result<usize> {
+    fn try_read(&mut self, buffer: &mut Limit<impl BufMut>) -> io::Result<usize> {
         let room = buffer.remaining_mut();
         let mut emptied = None;
-        let read = self.0.try_io(Interest::READABLE, || {
-            let len = self.0.try_read_buf(buffer)?;
+        let read = self.tcp.try_io(Interest::READABLE, || {
+            let len = self.tcp.try_read_buf(buffer)?;
             if LESS_MEANS_EMPTY && 0 < len && len < room {
                 emptied = Some(len);
                 return Err(io::ErrorKind::WouldBlock.into());
             }
             Ok(len)
         });
+        self.emptied = emptied.is_some();
         emptied.map_or(read, Ok)
     }
 
@@ -93,11 +102,11 @@ impl Stream {
     ) -> Poll<io::Result<usize>> {
         loop {
             let turn = ready!(poll_proceed(cx));
-            if let Some(written) = not_blocked(self.0.try_write(bytes)) {
+            if let Some(written) = not_blocked(self.tcp.try_write(bytes)) {
                 turn.made_progress();
                 return Poll::Ready(written);
             }
-            ready!(self.0.poll_write_ready(cx))?;
+            ready!(self.tcp.poll_write_ready(cx))?;
         }
     }
 }
@@ -116,7 +125,10 @@ impl From<TcpStream> for Stream {
         // Messages are written whole, so waiting for more only adds delay. A socket that
         // cannot switch it off still works.
         let _ = stream.set_nodelay(true);
-        Self(stream)
+        Self {
+            tcp: stream,
+            emptied: false,
+        }
     }
 }
 
@@ -133,7 +145,7 @@ impl AsyncRead for Stream {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_read(cx, buffer)
+        Pin::new(&mut self.tcp).poll_read(cx, buffer)
     }
 }
 
@@ -144,7 +156,7 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(cx, bytes)
+        Pin::new(&mut self.tcp).poll_write(cx, bytes)
     }
 
     #[inline]
@@ -153,18 +165,18 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write_vectored(cx, slices)
+        Pin::new(&mut self.tcp).poll_write_vectored(cx, slices)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.0.is_write_vectored()
+        self.tcp.is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(cx)
+        Pin::new(&mut self.tcp).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(cx)
+        Pin::new(&mut self.tcp).poll_shutdown(cx)
     }
 }

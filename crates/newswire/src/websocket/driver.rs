@@ -68,33 +68,34 @@ pub(crate) enum Ended {
 
 pin_project! {
     /// The future of a driven connection. It ends when the handler and the connection have.
-    pub(crate) struct Driver<T: Transport, H> {
+    pub(crate) struct Driver<T: Transport, H, F> {
         shared: Arc<Shared<T>>,
         #[pin]
         handler: Option<H>,
-        // Boxed: it is short-lived.
-        ended: Option<Box<Ended>>,
+        on_end: F,
     }
 
-    impl<T: Transport, H> PinnedDrop for Driver<T, H> {
+    impl<T: Transport, H, F> PinnedDrop for Driver<T, H, F> {
         fn drop(this: Pin<&mut Self>) {
             this.shared.leave_clock();
         }
     }
 }
 
-impl<T: Transport, H: Handling> Driver<T, H> {
-    /// `handler` is an error when it has panicked before there was a future.
-    pub(crate) fn new<E>(shared: Arc<Shared<T>>, handler: Result<H, E>) -> Self {
-        let mut driver = Self {
-            shared,
-            handler: handler.ok(),
-            ended: None,
-        };
-        if driver.handler.is_none() {
-            driver.ended = Some(Box::new(end(&driver.shared, Ended::Panicked)));
+impl<T: Transport, H: Handling, F: Fn(&Ended)> Driver<T, H, F> {
+    /// `handler` is an error when it has panicked before there was a future. How it ends is told
+    /// to `on_end`.
+    pub(crate) fn new<E>(shared: Arc<Shared<T>>, handler: Result<H, E>, on_end: F) -> Self {
+        let handler = handler.ok();
+        if handler.is_none() {
+            on_end(&Ended::Panicked);
+            begin_close(&shared, &Ended::Panicked);
         }
-        driver
+        Self {
+            shared,
+            handler,
+            on_end,
+        }
     }
 
     fn poll_handler(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
@@ -119,7 +120,8 @@ impl<T: Transport, H: Handling> Driver<T, H> {
                 Err(_) => Ended::Panicked,
             };
             this.handler.set(None);
-            *this.ended = Some(Box::new(end(this.shared, ended)));
+            (this.on_end)(&ended);
+            begin_close(this.shared, &ended);
             return Poll::Ready(());
         }
         cx.waker().wake_by_ref();
@@ -128,7 +130,7 @@ impl<T: Transport, H: Handling> Driver<T, H> {
 }
 
 /// Begins to close as the handler's end asks for.
-fn end<T: Transport>(shared: &Arc<Shared<T>>, ended: Ended) -> Ended {
+fn begin_close<T: Transport>(shared: &Arc<Shared<T>>, ended: &Ended) {
     // RFC 6455 §7.4.1: 1011 says that the server "encountered an unexpected
     // condition that prevented it from fulfilling the request."
     let code = match ended {
@@ -137,16 +139,13 @@ fn end<T: Transport>(shared: &Arc<Shared<T>>, ended: Ended) -> Ended {
     };
     // An error means that the connection is closing already.
     let _ = shared.begin_close(code, "".into());
-    ended
 }
 
-impl<T: Transport, H: Handling> Future for Driver<T, H> {
-    type Output = Ended;
+impl<T: Transport, H: Handling, F: Fn(&Ended)> Future for Driver<T, H, F> {
+    type Output = ();
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Ended> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         ready!(self.as_mut().poll_handler(cx));
-        let this = self.project();
-        ready!(this.shared.poll_end(cx));
-        Poll::Ready(this.ended.take().map_or(Ended::Done, |ended| *ended))
+        self.project().shared.poll_end(cx)
     }
 }

@@ -128,19 +128,22 @@ impl<T: Transport> Inner<T> {
         }
     }
 
-    #[inline]
-    pub(super) fn queue(
+    // In one piece with the future that calls it.
+    #[inline(always)]
+    pub(super) fn queue(&mut self, shared: &Shared<T>, message: Message) -> Result<(), SendError> {
+        io::lend_transmit(&mut self.connection);
+        let queued = self.connection.send(message);
+        self.wake_driver(shared);
+        queued.map_err(|error| SendError::Closed(error.0))
+    }
+
+    pub(super) fn queue_plain(
         &mut self,
         shared: &Shared<T>,
         message: Message,
-        plain: bool,
     ) -> Result<(), SendError> {
         io::lend_transmit(&mut self.connection);
-        let queued = if plain {
-            self.connection.send_plain(message)
-        } else {
-            self.connection.send(message)
-        };
+        let queued = self.connection.send_plain(message);
         self.wake_driver(shared);
         queued.map_err(|error| SendError::Closed(error.0))
     }

@@ -14,7 +14,7 @@ pub(crate) mod timer;
 #[cfg(all(test, feature = "server"))]
 pub(crate) use inner::outside_len;
 
-pub use futures::{RecvFuture, SendFuture};
+pub use futures::{FeedFuture, RecvFuture, SendFuture};
 pub use split::{Receiver, Sender};
 
 use self::shared::Shared;
@@ -127,7 +127,7 @@ impl<T: Transport> WebSocket<T> {
     /// exactly when it is ready.
     #[inline]
     pub fn send(&self, message: impl Into<Message>) -> SendFuture<'_, T> {
-        SendFuture::new(&self.shared, message.into(), false)
+        SendFuture::new(&self.shared, message.into())
     }
 
     /// Queues a message without writing it; [`flush`](Self::flush), the next
@@ -140,8 +140,8 @@ impl<T: Transport> WebSocket<T> {
     /// # Cancel safety
     /// Cancel-safe: the message is queued if and only if the future was ready.
     #[inline]
-    pub fn feed(&self, message: impl Into<Message>) -> SendFuture<'_, T> {
-        SendFuture::new(&self.shared, message.into(), true)
+    pub fn feed(&self, message: impl Into<Message>) -> FeedFuture<'_, T> {
+        FeedFuture::new(&self.shared, message.into())
     }
 
     /// Queues a message that goes to many connections and is made into bytes once for all of them.

@@ -15,6 +15,7 @@ use newswire_proto::{CloseCode, CommandError, Connection, EncodedMessage, Messag
 use parking_lot::{Mutex, MutexGuard};
 use std::cell::Cell;
 use std::future::poll_fn;
+use std::mem;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
@@ -23,13 +24,12 @@ thread_local! {
     static TURN: Cell<usize> = const { Cell::new(0) };
 }
 
-/// How a message is to be sent.
-#[derive(Clone, Copy)]
-pub(super) struct How {
-    /// It need not be written yet.
-    pub(super) feeding: bool,
-    /// It is not to be compressed.
-    pub(super) plain: bool,
+/// A message to send, until it is queued.
+pub(super) enum Slot {
+    Message(Message),
+    /// Not to be compressed. Boxed because it is rare, and every send has room for a slot.
+    Plain(Box<Message>),
+    Queued,
 }
 
 pub(crate) struct Shared<T: Transport> {
@@ -113,23 +113,24 @@ impl<T: Transport> Shared<T> {
     }
 
     /// Queues the message in `slot` when there is room for it, and writes it unless a task
-    /// drives the connection, which will do that.
+    /// drives the connection, which will do that. `feeding`: it need not be written yet.
     #[inline]
     pub(super) fn poll_send(
         self: &Arc<Self>,
         cx: &mut Context<'_>,
-        slot: &mut Option<Message>,
-        how: How,
+        slot: &mut Slot,
+        feeding: bool,
     ) -> Poll<Result<(), SendError>> {
         let mut inner = self.lock();
-        if let Some(message) = slot.take() {
-            if inner.poll_room(self, cx).is_pending() {
-                *slot = Some(message);
-                return Poll::Pending;
+        if !matches!(slot, Slot::Queued) {
+            ready!(inner.poll_room(self, cx));
+            match mem::replace(slot, Slot::Queued) {
+                Slot::Message(message) => inner.queue(self, message)?,
+                Slot::Plain(message) => inner.queue_plain(self, *message)?,
+                Slot::Queued => {}
             }
-            inner.queue(self, message, how.plain)?;
         }
-        if how.feeding || inner.outside.driver.is_some() {
+        if feeding || inner.outside.driver.is_some() {
             return Poll::Ready(Ok(()));
         }
         inner.poll_drained(self, cx)
@@ -155,7 +156,7 @@ impl<T: Transport> Shared<T> {
 
     /// Queues `message`, room or not.
     pub(super) fn queue(self: &Arc<Self>, message: Message) -> Result<(), SendError> {
-        self.lock().queue(self, message, false)
+        self.lock().queue(self, message)
     }
 
     /// Waits until nothing is left to write.

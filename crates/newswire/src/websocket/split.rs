@@ -1,7 +1,7 @@
 //! The two halves of a connection: one that receives, any number that send.
 
 use super::shared::Shared;
-use super::{RecvFuture, SendFuture, WebSocket};
+use super::{FeedFuture, RecvFuture, SendFuture, WebSocket};
 use crate::error::{RecvError, SendError};
 use crate::transport::{Stream, Transport};
 use futures_core::Stream as MessageStream;
@@ -47,7 +47,7 @@ impl<T: Transport> Sender<T> {
     /// Cancel-safe as [`WebSocket::send`] is.
     #[inline]
     pub fn send(&self, message: impl Into<Message>) -> SendFuture<'_, T> {
-        SendFuture::new(&self.0, message.into(), false)
+        SendFuture::new(&self.0, message.into())
     }
 
     /// Queues a message without writing it: [`WebSocket::feed`].
@@ -58,8 +58,8 @@ impl<T: Transport> Sender<T> {
     /// # Cancel safety
     /// Cancel-safe: the message is queued if and only if the future was ready.
     #[inline]
-    pub fn feed(&self, message: impl Into<Message>) -> SendFuture<'_, T> {
-        SendFuture::new(&self.0, message.into(), true)
+    pub fn feed(&self, message: impl Into<Message>) -> FeedFuture<'_, T> {
+        FeedFuture::new(&self.0, message.into())
     }
 
     /// Queues a message that goes to many connections: [`WebSocket::feed_encoded`].
