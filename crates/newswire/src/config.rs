@@ -84,8 +84,8 @@ impl Config {
         self.connection(|c| c.idle_timeout(timeout))
     }
 
-    /// How many bytes may wait to be written before `send` waits too. Default: 1 MiB. A
-    /// message is never split for it, so one message more may be held.
+    /// How many bytes may wait to be written before `send` waits too. Default: 1 MiB; more than
+    /// 4 GiB is as 4 GiB. A message is never split for it, so one message more may be held.
     #[must_use]
     pub const fn max_buffered(mut self, bytes: usize) -> Self {
         self.max_buffered = bytes;

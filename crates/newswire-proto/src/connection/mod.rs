@@ -281,9 +281,10 @@ impl Connection {
             inside_frame: self.receiver.is_inside_frame(),
             unwritten: !self.is_drained(),
             // Both count, and neither in such steps that their sum would stand still.
-            written: self.taken.rotate_left(16).wrapping_add(
-                self.transmit.as_deref().map_or(0, Transmit::written),
-            ),
+            written: self
+                .taken
+                .rotate_left(16)
+                .wrapping_add(self.transmit.as_deref().map_or(0, Transmit::written)),
         };
         match self.timers.expired(&self.config, seen) {
             Expired::Nothing => {}

@@ -217,7 +217,11 @@ fn plain_prefix(bytes: &[u8]) -> usize {
         let any = |found: bool, byte: &u8| found | byte.is_ascii_control();
         block.iter().fold(false, any)
     };
-    let whole = 16 * blocks.iter().take_while(|block| !has_control(block)).count();
+    let whole = 16
+        * blocks
+            .iter()
+            .take_while(|block| !has_control(block))
+            .count();
     let rest = &bytes[whole..];
     let end = rest.iter().position(u8::is_ascii_control);
     whole + end.unwrap_or(rest.len())

@@ -33,19 +33,20 @@ thread_local! {
 }
 
 /// Reads once into `connection`, which takes large payloads where they belong. `false` means the
-/// end.
+/// end. `emptied` is this function's own, from one call to the next.
 #[inline]
 pub(crate) fn poll_receive<T: Transport>(
     transport: &mut T,
+    emptied: &mut bool,
     connection: &mut Connection,
     cx: &mut Context<'_>,
 ) -> Poll<io::Result<bool>> {
     if let Some(mut room) = connection.room() {
-        let len = ready!(poll_read_into(transport, cx, &mut room))?;
+        let len = ready!(poll_read_into(transport, emptied, cx, &mut room))?;
         connection.handle_read(len);
         return Poll::Ready(Ok(len > 0));
     }
-    let data = ready!(poll_read(transport, cx))?;
+    let data = ready!(poll_read(transport, emptied, cx))?;
     let is_open = !data.is_empty();
     connection.handle_data(data);
     Poll::Ready(Ok(is_open))
@@ -53,17 +54,22 @@ pub(crate) fn poll_receive<T: Transport>(
 
 /// Reads once. No bytes mean the end.
 #[inline]
-fn poll_read<T: Transport>(transport: &mut T, cx: &mut Context<'_>) -> Poll<io::Result<BytesMut>> {
+fn poll_read<T: Transport>(
+    transport: &mut T,
+    emptied: &mut bool,
+    cx: &mut Context<'_>,
+) -> Poll<io::Result<BytesMut>> {
     INPUT.with(|buffer| match buffer.try_borrow_mut() {
-        Ok(mut buffer) => poll_read_shared(transport, cx, &mut buffer),
+        Ok(mut buffer) => poll_read_shared(transport, emptied, cx, &mut buffer),
         // A transport that is itself made of such connections.
-        Err(_) => poll_read_shared(transport, cx, &mut BytesMut::new()),
+        Err(_) => poll_read_shared(transport, emptied, cx, &mut BytesMut::new()),
     })
 }
 
 #[inline]
 fn poll_read_shared<T: Transport>(
     transport: &mut T,
+    emptied: &mut bool,
     cx: &mut Context<'_>,
     buffer: &mut BytesMut,
 ) -> Poll<io::Result<BytesMut>> {
@@ -71,26 +77,32 @@ fn poll_read_shared<T: Transport>(
         *buffer = BytesMut::with_capacity(READ_BUFFER);
     }
     let room = buffer.capacity();
-    ready!(poll_read_into(transport, cx, &mut buffer.limit(room)))?;
+    ready!(poll_read_into(
+        transport,
+        emptied,
+        cx,
+        &mut buffer.limit(room)
+    ))?;
     Poll::Ready(Ok(buffer.split()))
 }
 
 #[inline]
 fn poll_read_into<T: Transport>(
     transport: &mut T,
+    emptied: &mut bool,
     cx: &mut Context<'_>,
     buffer: &mut Limit<impl BufMut>,
 ) -> Poll<io::Result<usize>> {
     match as_stream(transport) {
-        Some(stream) => stream.poll_read_some(cx, buffer),
+        Some(stream) => stream.poll_read_some(cx, emptied, buffer),
         None => pin!(transport.read_buf(buffer)).poll(cx),
     }
 }
 
 /// The stream that is nearly every transport, which has shorter ways than the traits.
 #[inline]
-fn as_stream<T: Transport>(transport: &mut T) -> Option<&mut Stream> {
-    (transport as &mut dyn Any).downcast_mut()
+fn as_stream<T: Transport>(transport: &T) -> Option<&Stream> {
+    (transport as &dyn Any).downcast_ref()
 }
 
 /// Writes all that `connection` wants written, and has a transport with a buffer of its own (TLS)

@@ -29,11 +29,7 @@ const LESS_MEANS_EMPTY: bool = cfg!(any(
 /// What is inside may grow; a transport of one's own goes to
 /// `Connector::connect_over` or `accept`.
 #[derive(Debug)]
-pub struct Stream {
-    tcp: TcpStream,
-    /// The last read has emptied the socket, so that the next one can only wait.
-    emptied: bool,
-}
+pub struct Stream(TcpStream);
 
 impl Stream {
     /// The peer's address.
@@ -41,7 +37,7 @@ impl Stream {
     /// # Errors
     /// What the operating system says, such as that the socket is no longer connected.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
-        self.tcp.peer_addr()
+        self.0.peer_addr()
     }
 
     /// This end's address.
@@ -49,48 +45,50 @@ impl Stream {
     /// # Errors
     /// What the operating system says.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.tcp.local_addr()
+        self.0.local_addr()
     }
 }
 
 /// The traits' reads and writes in fewer steps: nothing is asked of the reactor as long as the
 /// socket is known to be ready.
 impl Stream {
-    /// Reads once, into the room that `buffer` has; 0 means the end.
+    /// Reads once, into the room that `buffer` has; 0 means the end. `emptied` is kept from one
+    /// read to the next: the last has emptied the socket, so that this one can only wait.
     #[inline]
     pub(super) fn poll_read_some(
-        &mut self,
+        &self,
         cx: &mut Context<'_>,
+        emptied: &mut bool,
         buffer: &mut Limit<impl BufMut>,
     ) -> Poll<io::Result<usize>> {
-        if mem::take(&mut self.emptied) {
-            ready!(self.tcp.poll_read_ready(cx))?;
+        if mem::take(emptied) {
+            ready!(self.0.poll_read_ready(cx))?;
         }
         loop {
             let turn = ready!(poll_proceed(cx));
-            if let Some(read) = not_blocked(self.try_read(buffer)) {
+            if let Some(read) = not_blocked(self.try_read(buffer, emptied)) {
                 turn.made_progress();
                 return Poll::Ready(read);
             }
-            ready!(self.tcp.poll_read_ready(cx))?;
+            ready!(self.0.poll_read_ready(cx))?;
         }
     }
 
-    /// Reads once, and takes note when that has emptied the socket, so that the next read
-    /// waits without asking it.
-    fn try_read(&mut self, buffer: &mut Limit<impl BufMut>) -> io::Result<usize> {
+    /// Reads once, and takes note when that has emptied the socket, so that the reactor is waited
+    /// for and not the socket asked again.
+    fn try_read(&self, buffer: &mut Limit<impl BufMut>, emptied: &mut bool) -> io::Result<usize> {
         let room = buffer.remaining_mut();
-        let mut emptied = None;
-        let read = self.tcp.try_io(Interest::READABLE, || {
-            let len = self.tcp.try_read_buf(buffer)?;
+        let mut last = None;
+        let read = self.0.try_io(Interest::READABLE, || {
+            let len = self.0.try_read_buf(buffer)?;
             if LESS_MEANS_EMPTY && 0 < len && len < room {
-                emptied = Some(len);
+                last = Some(len);
                 return Err(io::ErrorKind::WouldBlock.into());
             }
             Ok(len)
         });
-        self.emptied = emptied.is_some();
-        emptied.map_or(read, Ok)
+        *emptied = last.is_some();
+        last.map_or(read, Ok)
     }
 
     /// Writes once.
@@ -102,11 +100,11 @@ impl Stream {
     ) -> Poll<io::Result<usize>> {
         loop {
             let turn = ready!(poll_proceed(cx));
-            if let Some(written) = not_blocked(self.tcp.try_write(bytes)) {
+            if let Some(written) = not_blocked(self.0.try_write(bytes)) {
                 turn.made_progress();
                 return Poll::Ready(written);
             }
-            ready!(self.tcp.poll_write_ready(cx))?;
+            ready!(self.0.poll_write_ready(cx))?;
         }
     }
 }
@@ -125,10 +123,7 @@ impl From<TcpStream> for Stream {
         // Messages are written whole, so waiting for more only adds delay. A socket that
         // cannot switch it off still works.
         let _ = stream.set_nodelay(true);
-        Self {
-            tcp: stream,
-            emptied: false,
-        }
+        Self(stream)
     }
 }
 
@@ -145,7 +140,7 @@ impl AsyncRead for Stream {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tcp).poll_read(cx, buffer)
+        Pin::new(&mut self.0).poll_read(cx, buffer)
     }
 }
 
@@ -156,7 +151,7 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.tcp).poll_write(cx, bytes)
+        Pin::new(&mut self.0).poll_write(cx, bytes)
     }
 
     #[inline]
@@ -165,18 +160,18 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.tcp).poll_write_vectored(cx, slices)
+        Pin::new(&mut self.0).poll_write_vectored(cx, slices)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.tcp.is_write_vectored()
+        self.0.is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tcp).poll_flush(cx)
+        Pin::new(&mut self.0).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tcp).poll_shutdown(cx)
+        Pin::new(&mut self.0).poll_shutdown(cx)
     }
 }

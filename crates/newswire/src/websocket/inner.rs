@@ -41,7 +41,9 @@ pub(super) struct Outside<T: Transport> {
     /// The task that drives the connection, if one does.
     pub(super) driver: Option<Waker>,
     /// From this many bytes that wait on, senders have to.
-    max_buffered: usize,
+    max_buffered: u32,
+    /// The last read has emptied the transport.
+    emptied: bool,
 }
 
 /// How many bytes [`Outside`] takes.
@@ -60,7 +62,8 @@ impl<T: Transport> Inner<T> {
                 receiver: None,
                 driver: None,
                 // Of no room at all, nobody would ever be told.
-                max_buffered: max_buffered.max(1),
+                max_buffered: u32::try_from(max_buffered).unwrap_or(u32::MAX).max(1),
+                emptied: false,
             }),
             recv_waits: false,
             reading: false,
@@ -94,7 +97,7 @@ impl<T: Transport> Inner<T> {
     /// Whether senders have to wait. What is closing has room: it gives an error.
     #[inline]
     fn lacks_room(&self) -> bool {
-        self.connection.buffered_amount() >= self.outside.max_buffered
+        self.connection.buffered_amount() >= self.outside.max_buffered as usize
             && self.connection.state() == State::Open
     }
 
@@ -103,7 +106,7 @@ impl<T: Transport> Inner<T> {
         if self.lacks_room() {
             let _ = self.poll_flush();
             if self.lacks_room() {
-                self.wait_for_write(shared, cx, self.outside.max_buffered);
+                self.wait_for_write(shared, cx, self.outside.max_buffered as usize);
                 return Poll::Pending;
             }
         }
@@ -331,10 +334,11 @@ impl<T: Transport> Inner<T> {
     /// Reads once, into the state machine.
     #[inline]
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(transport) = &mut self.outside.transport else {
+        let outside = &mut *self.outside;
+        let Some(transport) = &mut outside.transport else {
             return Poll::Pending;
         };
-        match io::poll_receive(transport, &mut self.connection, cx) {
+        match io::poll_receive(transport, &mut outside.emptied, &mut self.connection, cx) {
             Poll::Pending => {
                 self.reading = true;
                 return Poll::Pending;
