@@ -109,6 +109,7 @@ impl Config {
     }
 
     /// This end of a connection, as the opening handshake has found.
+    #[cfg(any(feature = "client", feature = "server"))]
     pub(crate) fn open(&self, connection: Connection, negotiated: &Negotiated) -> Connection {
         #[cfg(feature = "deflate")]
         if let Some(params) = negotiated.deflate() {
