@@ -2,10 +2,10 @@
 
 #[cfg(feature = "deflate")]
 use crate::compression::with_codec;
+use newswire_proto as proto;
 #[cfg(feature = "deflate")]
 use newswire_proto::deflate::DeflateConfig;
-use newswire_proto::handshake::{HeadLimits, Negotiated};
-use newswire_proto::{self as proto, Connection};
+use newswire_proto::handshake::HeadLimits;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -110,7 +110,11 @@ impl Config {
 
     /// This end of a connection, as the opening handshake has found.
     #[cfg(any(feature = "client", feature = "server"))]
-    pub(crate) fn open(&self, connection: Connection, negotiated: &Negotiated) -> Connection {
+    pub(crate) fn open(
+        &self,
+        connection: proto::Connection,
+        negotiated: &proto::handshake::Negotiated,
+    ) -> proto::Connection {
         #[cfg(feature = "deflate")]
         if let Some(params) = negotiated.deflate() {
             return connection.with_deflate(&self.deflate, params, with_codec);
