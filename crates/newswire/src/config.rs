@@ -108,19 +108,20 @@ impl Config {
         self
     }
 
-    /// This end of a connection, as the opening handshake has found.
-    #[cfg(any(feature = "client", feature = "server"))]
-    pub(crate) fn open(
+    /// The connection with the compression that its opening handshake has found, on these
+    /// conditions and with the streams of the thread: for [`WebSocket::new`](crate::WebSocket::new)
+    /// after a handshake that was done elsewhere.
+    #[cfg(feature = "deflate")]
+    #[must_use]
+    pub fn with_compression(
         &self,
         connection: proto::Connection,
         negotiated: &proto::handshake::Negotiated,
     ) -> proto::Connection {
-        #[cfg(feature = "deflate")]
-        if let Some(params) = negotiated.deflate() {
-            return connection.with_deflate(&self.deflate, params, with_codec);
+        match negotiated.deflate() {
+            Some(params) => connection.with_deflate(&self.deflate, params, with_codec),
+            None => connection,
         }
-        let _ = negotiated;
-        connection
     }
 
     /// The largest head of a handshake, in bytes. Default: 16 KiB. A server answers a larger

@@ -30,7 +30,7 @@ fn json(number: usize) -> Message {
         .map(|n| format!("{}", n * number))
         .collect();
     let text = format!(r#"{{"number":{number},"others":[{}]}}"#, numbers.join(","));
-    if number % 3 == 0 {
+    if number.is_multiple_of(3) {
         Message::Binary(text.into_bytes().into())
     } else {
         text.into()

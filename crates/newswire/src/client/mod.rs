@@ -162,8 +162,11 @@ impl Connector {
         };
         let negotiated = handshake.verify(&head).map_err(ConnectError::Response)?;
         let config = self.config.connection.clone();
-        let connection = Connection::client(config, rand::random);
-        let mut connection = self.config.open(connection, &negotiated);
+        let mut connection = Connection::client(config, rand::random);
+        #[cfg(feature = "deflate")]
+        {
+            connection = self.config.with_compression(connection, &negotiated);
+        }
         // Frames may have come in the same segment.
         connection.handle_data(buffer.split_off(negotiated.head_len()));
         Ok(WebSocket::new(

@@ -192,8 +192,11 @@ fn websocket<T: Transport>(
     negotiated: &Negotiated,
     config: &Config,
 ) -> WebSocket<T> {
-    let connection = Connection::server(config.connection.clone());
-    let mut connection = config.open(connection, negotiated);
+    let mut connection = Connection::server(config.connection.clone());
+    #[cfg(feature = "deflate")]
+    {
+        connection = config.with_compression(connection, negotiated);
+    }
     connection.handle_data(rest);
     WebSocket::new(connection, transport, negotiated.subprotocol(), config)
 }
