@@ -6,13 +6,23 @@
 use bytes::{Bytes, BytesMut};
 use libfuzzer_sys::fuzz_target;
 use newswire_fuzz::script::Script;
-use newswire_fuzz::wire::{lend_or_take, masking_key, put_frame, write_some};
+use newswire_fuzz::wire::{lend_or_take, masking_key, put_frame, with_codec, write_some};
+use newswire_proto::deflate::{Compression, DeflateConfig, DeflateOffer};
 use newswire_proto::{CloseCode, Config, Connection, Event, Message, Role, State};
 use std::sync::Arc;
 
 fuzz_target!(|data: &[u8]| {
     let mut script = Script(data);
-    let mut ends = [End::new(Role::Client), End::new(Role::Server)];
+    let compression = match script.choice(4) {
+        0 => Compression::Off,
+        1 => Compression::shared(),
+        2 => Compression::dedicated(),
+        _ => Compression::Shared {
+            history: 0,
+            level: 1,
+        },
+    };
+    let mut ends = [Role::Client, Role::Server].map(|role| End::new(role, compression));
     let mut shared = None;
     while !script.is_over() {
         let step = script.byte();
@@ -54,12 +64,20 @@ struct End {
 }
 
 impl End {
-    fn new(role: Role) -> Self {
+    fn new(role: Role, compression: Compression) -> Self {
         let config = Arc::new(Config::new());
+        let connection = match role {
+            Role::Client => Connection::client(config, masking_key),
+            Role::Server => Connection::server(config),
+        };
+        // As both would agree: the client offers, the server accepts.
+        let deflate = DeflateConfig::new().compression(compression).min_size(8);
+        let offers = deflate.offer().map(|offer| DeflateOffer::read([&offer]));
+        let agreed = offers.and_then(|offers| deflate.accept(&offers));
         Self {
-            connection: match role {
-                Role::Client => Connection::client(config, masking_key),
-                Role::Server => Connection::server(config),
+            connection: match agreed {
+                Some(params) => connection.with_deflate(&deflate, params, with_codec),
+                None => connection,
             },
             pipe: Vec::new(),
             buffer: BytesMut::new(),

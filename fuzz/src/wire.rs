@@ -1,8 +1,9 @@
 //! Putting frames on the wire as a peer does, and taking a connection's output off it.
 
 use bytes::Buf;
+use newswire_proto::deflate::SharedCodec;
 use newswire_proto::{Connection, Role, Transmit};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::io::IoSlice;
 
 /// Masking keys that differ from frame to frame, and are the same in each run.
@@ -86,4 +87,10 @@ pub fn lend_or_take(connection: &mut Connection, spare: &mut Option<Box<Transmit
         None => *spare = connection.take_transmit(),
     }
     assert!(spare.as_ref().is_none_or(|output| !output.has_remaining()));
+}
+
+/// Lends the thread's codec for compression.
+pub fn with_codec(work: &mut dyn FnMut(&mut SharedCodec)) {
+    thread_local!(static CODEC: RefCell<SharedCodec> = RefCell::new(SharedCodec::new()));
+    CODEC.with_borrow_mut(|codec| work(codec));
 }

@@ -7,7 +7,7 @@ use std::mem;
 use std::sync::Arc;
 
 use bytes::{Buf, BytesMut};
-use newswire_proto::{Config, Connection, Event, Role, Transmit};
+use newswire_proto::{Config, Connection, Event, Message, Role, Transmit};
 
 use crate::{Kind, frame, payload};
 
@@ -106,6 +106,18 @@ impl Echo {
         })
     }
 
+    /// The next message, on the short way first.
+    #[inline]
+    fn next(&mut self) -> Option<Message> {
+        if let Some(message) = self.connection.poll_whole_message() {
+            return Some(message);
+        }
+        match self.connection.poll_event()? {
+            Event::Message(message) => Some(message),
+            event => panic!("{event:?}"),
+        }
+    }
+
     /// As [`run`](Self::run), with `write` in the place of the socket: it advances the output to its end.
     ///
     /// # Panics
@@ -118,10 +130,7 @@ impl Echo {
             if let Some(output) = self.output.take() {
                 self.output = self.connection.lend_transmit(output);
             }
-            while let Some(event) = self.connection.poll_event() {
-                let Event::Message(message) = event else {
-                    panic!("{event:?}");
-                };
+            while let Some(message) = self.next() {
                 self.connection
                     .send(message)
                     .expect("the connection is open");
