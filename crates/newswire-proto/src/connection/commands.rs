@@ -109,7 +109,7 @@ impl Connection {
         }
     }
 
-    /// Queues a ping. The peer's pong comes as [`Event::Pong`].
+    /// Queues a ping. The peer's pong comes as [`Event::Pong`](super::Event::Pong).
     ///
     /// # Errors
     /// [`CommandError::TooLong`] for more than 125 bytes, [`CommandError::Closing`] when the

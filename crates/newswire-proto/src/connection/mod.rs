@@ -130,6 +130,14 @@ impl Connection {
 
     // Getters.
 
+    /// Whether compression was agreed on, so that a message may cost a hundred times what it
+    /// costs otherwise.
+    #[must_use]
+    #[inline]
+    pub fn compresses(&self) -> bool {
+        self.extension.is_on()
+    }
+
     /// What was agreed on for compression, if it is in use.
     #[cfg(feature = "deflate")]
     #[must_use]

@@ -14,14 +14,34 @@ use crate::transport::Transport;
 use newswire_proto::{CloseCode, CommandError, Connection, EncodedMessage, Message, Utf8Bytes};
 use parking_lot::{Mutex, MutexGuard};
 use std::cell::Cell;
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::mem;
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use tokio::task::coop::poll_proceed;
+use tokio::task::yield_now;
 
 thread_local! {
     /// The address of the connection in whose driver's turn this thread is, 0 in none.
     static TURN: Cell<usize> = const { Cell::new(0) };
+    /// What is spent of that turn's budget.
+    static SPENT: Cell<usize> = const { Cell::new(0) };
+}
+
+/// The budget of a turn of a connection that compresses: as many units as the runtime gives a task.
+const BUDGET: usize = 128;
+
+/// What a message costs of it for each KiB that it begins.
+const UNITS_A_KIB: usize = 8;
+
+/// Uses up the runtime's budget; pending when there is none left, and then the task is woken to have
+/// more.
+fn charge(cx: &mut Context<'_>, units: usize) -> Poll<()> {
+    for _ in 0..units {
+        ready!(poll_proceed(cx)).made_progress();
+    }
+    Poll::Ready(())
 }
 
 /// A message to send, until it is queued.
@@ -76,12 +96,54 @@ impl<T: Transport> Shared<T> {
         cx: &mut Context<'_>,
     ) -> Poll<Result<Option<Message>, RecvError>> {
         let mut inner = self.lock();
+        if inner.connection.compresses() {
+            return self.poll_recv_fairly(&mut inner, cx);
+        }
         if let Some(message) = inner.next_at_hand() {
             // When this task does not go on reading, the driver does.
             inner.wake_driver(self);
             return Poll::Ready(Ok(Some(message)));
         }
         self.poll_recv_from(&mut inner, cx)
+    }
+
+    /// As [`poll_recv`](Self::poll_recv), where a message may take long to inflate, and its answer
+    /// to compress: a turn has a budget, messages are charged to it by their size, and when it is
+    /// used up, what there is to write is written and other tasks have their turn. One read may
+    /// hold thousands of such messages.
+    #[inline(never)]
+    fn poll_recv_fairly(
+        self: &Arc<Self>,
+        inner: &mut Inner<T>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Option<Message>, RecvError>> {
+        let in_turn = self.is_in_turn();
+        if in_turn && SPENT.get() >= BUDGET {
+            // Woken when the reactor has been asked what else is ready.
+            let _ = pin!(yield_now()).poll(cx);
+            return Poll::Pending;
+        }
+        if !in_turn {
+            // The task is its user's: it has only the runtime's budget.
+            ready!(charge(cx, 1));
+        }
+        let polled = match inner.next_at_hand() {
+            Some(message) => {
+                inner.wake_driver(self);
+                Poll::Ready(Ok(Some(message)))
+            }
+            None => self.poll_recv_from(inner, cx),
+        };
+        if let Poll::Ready(Ok(Some(message))) = &polled {
+            // What is too much is the next call's to wait for.
+            let units = UNITS_A_KIB * (1 + message.len() / 1024);
+            if in_turn {
+                SPENT.set(SPENT.get().saturating_add(units));
+            } else {
+                let _ = charge(cx, units);
+            }
+        }
+        polled
     }
 
     #[inline(never)]
@@ -224,8 +286,10 @@ impl<T: Transport> Shared<T> {
     /// Runs a turn of the driver: in it, senders on this thread only queue.
     pub(super) fn turn<R>(&self, run: impl FnOnce() -> R) -> R {
         let outer = TURN.replace(std::ptr::from_ref(self).addr());
+        let spent = SPENT.replace(0);
         let result = run();
         TURN.set(outer);
+        SPENT.set(spent);
         result
     }
 

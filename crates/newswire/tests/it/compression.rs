@@ -1,8 +1,12 @@
 //! Compression between real ends: who agrees on what, and what goes over the wire.
 
 use crate::support::{echo, message, pair_as, serve, within};
-use newswire::{Compression, Config, Connector, DeflateConfig, EncodedMessage, Message};
+use newswire::{Compression, Config, Connector, DeflateConfig, EncodedMessage, Message, WebSocket};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+use tokio::sync::mpsc;
 
 fn config(compression: Compression) -> Config {
     Config::new().deflate(DeflateConfig::new().compression(compression))
@@ -108,4 +112,45 @@ async fn a_message_for_many_reaches_all_of_them() {
             assert_eq!(message(&mut client).await, long().into());
         }
     }
+}
+
+#[tokio::test]
+async fn a_peer_that_floods_with_compressed_messages_leaves_others_their_turn() {
+    const MESSAGES: usize = 2000;
+    let turns = Arc::new(AtomicUsize::new(0));
+    let others = Arc::clone(&turns);
+    let (seen, mut all_seen) = mpsc::channel(1);
+    let server = serve(|it| {
+        it.route("/", move |mut ws: WebSocket| {
+            let (seen, turns) = (seen.clone(), Arc::clone(&turns));
+            async move {
+                let mut at = BTreeSet::new();
+                for _ in 0..MESSAGES {
+                    ws.recv().await?.expect("a message");
+                    at.insert(turns.load(Ordering::Relaxed));
+                }
+                seen.send(at.len()).await?;
+                Ok::<_, newswire::Error>(())
+            }
+        })
+    })
+    .await;
+    let counting = tokio::spawn(async move {
+        loop {
+            others.fetch_add(1, Ordering::Relaxed);
+            tokio::task::yield_now().await;
+        }
+    });
+    let client = within(newswire::connect(&server.url("/"))).await.unwrap();
+    for n in 0..MESSAGES {
+        let text = format!("{n} of many, {n} of many, {n} of many, {n} of many, {n} of many");
+        within(client.feed(text)).await.unwrap();
+    }
+    within(client.flush()).await.unwrap();
+    let turns = within(all_seen.recv()).await.unwrap();
+    counting.abort();
+    assert!(
+        turns > MESSAGES / 50,
+        "{turns} turns for {MESSAGES} messages"
+    );
 }
