@@ -1,4 +1,5 @@
-// The demonstration: connect, send one message, show the answer, close; a line for each step.
+// The demonstration: connect, send one message, show the answer, close; a line for each step, and
+// under the first what was agreed on for compression.
 
 const MESSAGE = "WebSocket rocks";
 const PATIENCE_MS = 10_000;
@@ -15,7 +16,7 @@ export function startDemonstration(url) {
     empty.hidden = true;
     output.replaceChildren();
     const started = performance.now();
-    run(url, (kind, line) => write(kind, line, performance.now() - started), () => setRunning(false));
+    run(url, (kind, line, note) => write(kind, line, performance.now() - started, note), () => setRunning(false));
   });
 
   // Not `disabled`: that would take the keyboard's focus away from the button.
@@ -25,7 +26,7 @@ export function startDemonstration(url) {
     button.textContent = value ? "Running…" : "Run it again";
   }
 
-  function write(kind, line, elapsed) {
+  function write(kind, line, elapsed, note) {
     const item = document.createElement("li");
     const text = document.createElement("span");
     const time = document.createElement("span");
@@ -35,6 +36,12 @@ export function startDemonstration(url) {
     time.className = "demo-time muted";
     time.textContent = `+${elapsed.toFixed(1)} ms`;
     item.append(text, time);
+    if (note) {
+      const aside = document.createElement("span");
+      aside.className = "demo-note muted";
+      aside.textContent = note;
+      item.append(aside);
+    }
     output.append(item);
   }
 }
@@ -51,7 +58,7 @@ function run(url, write, done) {
 
   ws.onopen = () => {
     opened = true;
-    write("event", "CONNECTED");
+    write("event", "CONNECTED", `compression: ${ws.extensions || "none"}`);
     ws.send(MESSAGE);
     write("sent", `SENT: ${MESSAGE}`);
   };

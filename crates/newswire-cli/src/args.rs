@@ -3,6 +3,7 @@
 use crate::bench::BenchOptions;
 use crate::exit_code::ExitCode;
 use crate::output;
+use crate::serve::CompressionOptions;
 use bytesize::ByteSize;
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
@@ -49,6 +50,9 @@ pub(crate) struct ServeOptions {
     /// How many threads handle connections; one for each core if it is not given
     #[arg(long, value_parser = workers, value_name = "N")]
     pub(crate) workers: Option<NonZeroUsize>,
+
+    #[command(flatten)]
+    pub(crate) compression: CompressionOptions,
 
     /// Say more: every connection that ends
     #[arg(short, long)]

@@ -1,14 +1,16 @@
 //! One connection under load: opens, sends what it owes, has the replies checked, closes. What it
 //! owes, and when, is decided by the worker; nothing here reads a clock or waits.
 
+use super::compression::{self, Wire, Workspace};
 use super::plan::Plan;
-use super::receiver::{Control, Receiver};
-use newswire::proto::handshake::{ClientHandshake, HeadReader};
+use super::receiver::{Control, Expected, Receiver};
+use super::socket;
+use newswire::proto::deflate::DeflateParams;
+use newswire::proto::handshake::{ClientHandshake, HeadReader, Negotiated};
 use newswire::proto::{CloseCode, FrameHeader, Mask, OpCode};
-use socket2::{Domain, Protocol, Socket, Type};
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 /// One connection, and how far it has come.
 #[derive(Debug)]
@@ -26,6 +28,8 @@ pub(super) struct Connection {
     /// Messages to send.
     owed: u64,
     receiver: Receiver,
+    /// The window that messages are compressed with, if they are.
+    window_bits: u8,
     /// When the messages without a reply were due, the oldest first: times and counts.
     due: VecDeque<(u64, u64)>,
 }
@@ -50,6 +54,8 @@ struct Opening {
 pub(super) struct Received {
     pub(super) opened: bool,
     pub(super) replies: u64,
+    /// What compression made of them.
+    pub(super) wire: Wire,
     /// The end, as it was wanted.
     pub(super) closed: bool,
 }
@@ -72,20 +78,7 @@ impl From<io::Error> for Failure {
 impl Connection {
     /// Begins to connect.
     pub(super) fn open(plan: &Plan, source: Option<IpAddr>, now: u64) -> io::Result<Self> {
-        let socket = Socket::new(
-            Domain::for_address(plan.address),
-            Type::STREAM,
-            Some(Protocol::TCP),
-        )?;
-        socket.set_nonblocking(true)?;
-        socket.set_tcp_nodelay(true)?;
-        if let Some(source) = source {
-            socket.bind(&SocketAddr::new(source, 0).into())?;
-        }
-        match socket.connect(&plan.address.into()) {
-            Err(error) if !in_progress(&error) => return Err(error),
-            _ => {}
-        }
+        let socket = socket::connect(plan, source)?;
         let handshake = plan.handshake();
         Ok(Self {
             stream: mio::net::TcpStream::from_std(socket.into()),
@@ -101,8 +94,13 @@ impl Connection {
             sent_of_next: 0,
             owed: 0,
             receiver: Receiver::default(),
+            window_bits: compression::MOST_WINDOW_BITS,
             due: VecDeque::new(),
         })
+    }
+
+    pub(super) fn is_opening(&self) -> bool {
+        self.state == State::Opening
     }
 
     pub(super) fn is_open(&self) -> bool {
@@ -111,6 +109,16 @@ impl Connection {
 
     pub(super) fn is_closing(&self) -> bool {
         self.state == State::Closing
+    }
+
+    /// What was agreed on for compression.
+    pub(super) fn deflate(&self) -> Option<DeflateParams> {
+        self.receiver.deflate()
+    }
+
+    /// The window that messages are compressed with, if they are.
+    pub(super) fn window_bits(&self) -> u8 {
+        self.window_bits
     }
 
     /// Messages that were due and have no reply.
@@ -162,7 +170,7 @@ impl Connection {
 
     /// Writes what is owed, until the socket takes no more.
     pub(super) fn send(&mut self, plan: &Plan) -> Result<(), Failure> {
-        let traffic = &plan.traffic;
+        let requests = plan.traffic.requests(self.window_bits);
         loop {
             let control = self.sent_of_next == 0 && !self.control.is_empty();
             let bytes = if control {
@@ -174,16 +182,15 @@ impl Connection {
                 } else {
                     1
                 };
-                &traffic.requests(self.sent, count)[self.sent_of_next..]
+                &requests.in_a_row(self.sent, count)[self.sent_of_next..]
             } else {
                 return Ok(());
             };
             match self.stream.write(bytes) {
                 Ok(len) if control => drop(self.control.drain(..len)),
                 Ok(len) => {
-                    let len = self.sent_of_next + len;
-                    let frames = (len / traffic.request_len()) as u64;
-                    self.sent_of_next = len % traffic.request_len();
+                    let (frames, rest) = requests.split(self.sent, self.sent_of_next + len);
+                    self.sent_of_next = rest;
                     self.sent += frames;
                     self.owed -= frames;
                 }
@@ -204,6 +211,7 @@ impl Connection {
         &mut self,
         plan: &Plan,
         buffer: &mut [u8],
+        workspace: &mut Workspace,
         whole: bool,
         end_is_near: bool,
     ) -> Result<Received, Failure> {
@@ -216,7 +224,7 @@ impl Connection {
                     return Ok(received);
                 }
                 Ok(len) => {
-                    self.handle(plan, &buffer[..len], &mut received)?;
+                    self.handle(plan, &buffer[..len], workspace, &mut received)?;
                     // A short read has emptied the socket; more comes with a new event.
                     if !whole || len < buffer.len() && !end_is_near {
                         return Ok(received);
@@ -234,7 +242,13 @@ impl Connection {
         }
     }
 
-    fn handle(&mut self, plan: &Plan, read: &[u8], received: &mut Received) -> Result<(), Failure> {
+    fn handle(
+        &mut self,
+        plan: &Plan,
+        read: &[u8],
+        workspace: &mut Workspace,
+        received: &mut Received,
+    ) -> Result<(), Failure> {
         let mut data = read;
         let behind_head;
         if let Some(opening) = &mut self.opening {
@@ -249,24 +263,33 @@ impl Connection {
             else {
                 return Ok(());
             };
-            opening
+            let negotiated = opening
                 .handshake
                 .verify(&head)
                 .map_err(|error| refused(&error))?;
             behind_head = opening.head.split_off(head.len);
             data = &behind_head;
             self.opening = None;
+            if plan.content.compression {
+                self.begin_compression(&negotiated)?;
+            }
             self.state = State::Open;
             received.opened = true;
         }
         let before = self.receiver.received();
         let mut controls = Vec::new();
+        let expected = Expected {
+            traffic: &plan.traffic,
+            sent: self.sent,
+            window_bits: self.window_bits,
+        };
         self.receiver
-            .handle(&plan.traffic, self.sent, data, |control| {
-                controls.push(control);
-            })
+            .handle(expected, data, workspace, |control| controls.push(control))
             .map_err(|wrong| Failure::Wrong(wrong.to_string()))?;
         received.replies += self.receiver.received() - before;
+        if plan.content.compression {
+            received.wire.add(self.receiver.take_wire());
+        }
         for control in controls {
             match control {
                 // RFC 6455 §5.5.2: "Upon receipt of a Ping frame, an endpoint MUST send a Pong
@@ -293,6 +316,19 @@ impl Connection {
         Ok(())
     }
 
+    /// Messages are compressed from now on, as the server wants them.
+    fn begin_compression(&mut self, negotiated: &Negotiated) -> Result<(), Failure> {
+        let Some(params) = negotiated.deflate() else {
+            return Err(Failure::Ended(
+                "the server did not agree to permessage-deflate: turn it on there, or leave out --compression"
+                    .to_owned(),
+            ));
+        };
+        self.window_bits = params.client_max_window_bits();
+        self.receiver.inflate(params);
+        Ok(())
+    }
+
     fn handle_eof(&self) -> Result<(), Failure> {
         Err(Failure::Ended(
             match self.state {
@@ -308,39 +344,8 @@ impl Connection {
 
     fn failed(&self, plan: &Plan, error: &io::Error) -> Failure {
         Failure::Ended(match self.state {
-            State::Opening => cannot_connect(plan, error),
+            State::Opening => socket::cannot_connect(plan, error),
             State::Open | State::Closing => format!("the connection broke: {error}"),
         })
     }
-}
-
-/// What the operating system said to a connection, and what to do about it.
-pub(super) fn cannot_connect(plan: &Plan, error: &io::Error) -> String {
-    let address = plan.address;
-    match error.kind() {
-        io::ErrorKind::ConnectionRefused => {
-            format!("{address} refuses connections: is the server running there?")
-        }
-        io::ErrorKind::AddrNotAvailable | io::ErrorKind::AddrInUse => {
-            let example = "--source 127.0.0.2-127.0.0.9";
-            if plan.sources.is_empty() {
-                format!(
-                    "no free port for another connection to {address}: give source addresses, such as {example}"
-                )
-            } else {
-                format!(
-                    "no free port on a source address, or it is not this machine's: check --source ({error})"
-                )
-            }
-        }
-        _ => format!("cannot connect to {address}: {error}"),
-    }
-}
-
-fn in_progress(error: &io::Error) -> bool {
-    #[cfg(unix)]
-    if error.raw_os_error() == Some(rustix::io::Errno::INPROGRESS.raw_os_error()) {
-        return true;
-    }
-    error.kind() == io::ErrorKind::WouldBlock
 }

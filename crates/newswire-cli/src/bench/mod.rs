@@ -3,14 +3,17 @@
 //!
 //! ```text
 //! options ─▶ plan ─▶ conduct ─▶ worker ─▶ connection ─▶ receiver
-//!                       │          └─▶ tally, timers        └─▶ traffic
+//!                       │          │          └─▶ socket    └─▶ traffic, compression
+//!                       │          └─▶ tally, timers
 //!                       ▼
 //!            report ─▶ table, files, svg, limits
 //! ```
 
+mod compression;
 mod conduct;
 mod connection;
 mod files;
+mod json;
 mod limits;
 mod options;
 mod plan;
@@ -19,6 +22,7 @@ mod progress;
 mod receiver;
 mod report;
 mod shared;
+mod socket;
 mod svg;
 mod table;
 mod tally;

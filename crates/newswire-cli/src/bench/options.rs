@@ -219,9 +219,20 @@ pub(super) struct Content {
     #[arg(long)]
     pub(super) text: bool,
 
-    /// Send binary messages; the default
+    /// Send binary messages; the default without --compression
     #[arg(long, conflicts_with = "text")]
     pub(super) binary: bool,
+
+    /// Offer compression (permessage-deflate) and send JSON, as text unless --binary is given. What
+    /// comes back is inflated and checked. A server that does not agree to it fails the run
+    #[arg(long)]
+    pub(super) compression: bool,
+}
+
+impl Content {
+    pub(super) fn is_text(&self) -> bool {
+        self.text || self.compression && !self.binary
+    }
 }
 
 /// What is sent, and how many at a time.

@@ -1,6 +1,7 @@
 //! What a run does, worked out from the flags before the first connection: where to, how many,
 //! what each connection says and how long it lives. No load is made here.
 
+use super::compression;
 use super::options::{Content, Load, Messages, Pace, Target, Window};
 use super::traffic::Traffic;
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -83,6 +84,7 @@ impl Plan {
             size: bytesize::ByteSize(0),
             text: false,
             binary: true,
+            compression: false,
         };
         let window = |duration| Window {
             duration,
@@ -170,7 +172,7 @@ impl Plan {
             ramp: target.ramp,
             timeout: target.timeout,
             content,
-            traffic: Traffic::new(content.size.as_u64() as usize, content.text),
+            traffic: Traffic::new(content),
             talk: Talk::Nothing,
             life: Life::Lasting,
             storm: None,
@@ -202,7 +204,13 @@ impl Plan {
     }
 
     fn try_handshake(&self, nonce: [u8; 16]) -> Result<ClientHandshake, String> {
-        ClientHandshake::new(&self.uri, nonce)
+        let handshake = ClientHandshake::new(&self.uri, nonce);
+        let handshake = if self.content.compression {
+            handshake.with_deflate(compression::offer())
+        } else {
+            handshake
+        };
+        handshake
             .with_subprotocols(&self.subprotocols)
             .and_then(|handshake| handshake.with_headers(&self.headers))
             .map_err(|error| error.to_string())

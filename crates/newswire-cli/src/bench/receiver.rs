@@ -1,7 +1,9 @@
 //! Checks what a server sends, byte for byte, against what it was sent. Bytes in, counts and
 //! verdicts out: no socket and no clock here.
 
+use super::compression::{Inflater, RSV1, Wire, Workspace};
 use super::traffic::Traffic;
+use newswire::proto::deflate::DeflateParams;
 use newswire::proto::{CloseFrame, FrameHeader, MAX_CONTROL_PAYLOAD, MAX_HEADER_LEN, OpCode};
 use std::fmt;
 
@@ -20,6 +22,17 @@ pub(super) struct Receiver {
     header_len: usize,
     /// The payload of a control frame that is not complete yet.
     control: Vec<u8>,
+    /// When compression was agreed on.
+    inflater: Option<Box<Inflater>>,
+}
+
+/// What replies are held against.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Expected<'a> {
+    pub(super) traffic: &'a Traffic,
+    /// How many messages have gone out, wholly or in part, compressed with this window if at all.
+    pub(super) sent: u64,
+    pub(super) window_bits: u8,
 }
 
 /// What came, apart from replies.
@@ -50,23 +63,42 @@ impl Receiver {
         self.received
     }
 
-    /// Checks what came next, when `sent` messages have gone out, wholly or in part. What is not
-    /// a reply is handed to `on_control`; after a Close the rest is ignored.
+    /// From now on messages may be compressed.
+    pub(super) fn inflate(&mut self, params: DeflateParams) {
+        self.inflater = Some(Box::new(Inflater::new(params)));
+    }
+
+    /// What was agreed on for compression.
+    pub(super) fn deflate(&self) -> Option<DeflateParams> {
+        self.inflater.as_ref().map(|inflater| inflater.params())
+    }
+
+    /// What compression made of the messages that have come since this was last asked.
+    pub(super) fn take_wire(&mut self) -> Wire {
+        let inflater = self.inflater.as_mut();
+        inflater.map_or_else(Wire::default, |inflater| inflater.take_counted())
+    }
+
+    /// Checks what came next. What is not a reply is handed to `on_control`; after a Close the
+    /// rest is ignored.
     pub(super) fn handle(
         &mut self,
-        traffic: &Traffic,
-        sent: u64,
+        expected: Expected<'_>,
         mut data: &[u8],
+        workspace: &mut Workspace,
         mut on_control: impl FnMut(Control),
     ) -> Result<(), Wrong> {
+        let Expected { traffic, sent, .. } = expected;
         while !data.is_empty() {
-            if self.frame.is_none() && self.header_len == 0 && !self.in_message {
+            let between = self.frame.is_none() && self.header_len == 0 && !self.in_message;
+            if between && self.inflater.is_none() {
                 // The common case: whole replies, many at once, compared with one memcmp.
-                let whole = (data.len() / traffic.reply_len()) as u64;
-                let expected = traffic.replies(self.received, whole.min(sent - self.received));
-                if !expected.is_empty() && data[..expected.len()] == *expected {
-                    self.received += (expected.len() / traffic.reply_len()) as u64;
-                    data = &data[expected.len()..];
+                let (whole, _) = traffic.replies().split(self.received, data.len());
+                let count = whole.min(sent - self.received);
+                let replies = traffic.replies().in_a_row(self.received, count);
+                if !replies.is_empty() && data[..replies.len()] == *replies {
+                    self.received += traffic.replies().split(self.received, replies.len()).0;
+                    data = &data[replies.len()..];
                     continue;
                 }
             }
@@ -78,7 +110,7 @@ impl Receiver {
                     if header.opcode.is_control() {
                         self.control.extend_from_slice(piece);
                     } else {
-                        self.compare(traffic, piece)?;
+                        self.handle_payload(traffic, piece)?;
                     }
                     self.frame = Some((header, missing - len as u64));
                     data = rest;
@@ -86,7 +118,7 @@ impl Receiver {
             }
             if let Some((header, 0)) = self.frame {
                 self.frame = None;
-                match self.end_frame(traffic, header)? {
+                match self.end_frame(expected, header, workspace)? {
                     Some(Control::Close(close)) => {
                         on_control(Control::Close(close));
                         return Ok(());
@@ -117,7 +149,7 @@ impl Receiver {
                 Ok(&data[len..])
             }
             Ok(Some((header, header_len))) => {
-                self.judge(traffic, sent, &header)?;
+                self.judge(traffic, sent, &header, header_len)?;
                 self.header_len = 0;
                 self.frame = Some((header, header.payload_len));
                 Ok(&data[header_len - had..])
@@ -125,13 +157,30 @@ impl Receiver {
         }
     }
 
-    fn judge(&mut self, traffic: &Traffic, sent: u64, header: &FrameHeader) -> Result<(), Wrong> {
+    fn judge(
+        &mut self,
+        traffic: &Traffic,
+        sent: u64,
+        header: &FrameHeader,
+        header_len: usize,
+    ) -> Result<(), Wrong> {
         // RFC 6455 §5.1: "A server MUST NOT mask any frames that it sends to the client."
         if header.masking_key.is_some() {
             return Err(self.wrong("the frame is masked, which a server's must not be"));
         }
-        if header.reserved != 0 {
-            return Err(self.wrong("a reserved bit is set, and no extension was agreed on"));
+        // RFC 7692 §6: "An endpoint MUST NOT set the "Per-Message Compressed" bit of control
+        // frames and non-first fragments of a data message."
+        let first = !self.in_message && !header.opcode.is_control();
+        match (header.reserved, &self.inflater) {
+            (0, _) => {}
+            (RSV1, Some(_)) if first => {}
+            (RSV1, Some(_)) => {
+                return Err(self.wrong("RSV1 is set on a frame that does not begin a message"));
+            }
+            (_, Some(_)) => return Err(self.wrong("a reserved bit other than RSV1 is set")),
+            (_, None) => {
+                return Err(self.wrong("a reserved bit is set, and no extension was agreed on"));
+            }
         }
         if header.opcode.is_control() {
             return Ok(());
@@ -155,6 +204,15 @@ impl Receiver {
             )));
         }
         let payload_len = traffic.payload(self.received).len();
+        self.in_message = true;
+        if let Some(inflater) = &mut self.inflater {
+            let begun = inflater.begin_frame(header, header_len, payload_len);
+            let compressed = inflater.is_compressed();
+            begun.map_err(|how| self.wrong(how))?;
+            if compressed {
+                return Ok(());
+            }
+        }
         let len = (self.offset as u64).saturating_add(header.payload_len);
         if len > payload_len as u64 || header.fin && len < payload_len as u64 {
             return Err(self.wrong(format!(
@@ -162,12 +220,21 @@ impl Receiver {
                 if header.fin { "" } else { "at least " }
             )));
         }
-        self.in_message = true;
         Ok(())
     }
 
+    fn handle_payload(&mut self, traffic: &Traffic, piece: &[u8]) -> Result<(), Wrong> {
+        match &mut self.inflater {
+            Some(inflater) if inflater.is_compressed() => {
+                inflater.gather(piece);
+                Ok(())
+            }
+            _ => self.compare(traffic, piece),
+        }
+    }
+
     fn compare(&mut self, traffic: &Traffic, piece: &[u8]) -> Result<(), Wrong> {
-        // `judge` has seen to it that the frame does not go past the message's end.
+        // Whoever calls has seen to it that it does not go past the message's end.
         let expected = &traffic.payload(self.received)[self.offset..][..piece.len()];
         if piece != expected {
             let at = expected.iter().zip(piece).take_while(|(a, b)| a == b);
@@ -185,8 +252,9 @@ impl Receiver {
 
     fn end_frame(
         &mut self,
-        traffic: &Traffic,
+        expected: Expected<'_>,
         header: FrameHeader,
+        workspace: &mut Workspace,
     ) -> Result<Option<Control>, Wrong> {
         debug_assert!(self.control.len() <= MAX_CONTROL_PAYLOAD);
         match header.opcode {
@@ -204,13 +272,39 @@ impl Receiver {
             }
             OpCode::Text | OpCode::Binary | OpCode::Continuation => {
                 if header.fin {
-                    debug_assert_eq!(self.offset, traffic.payload(self.received).len());
-                    (self.offset, self.in_message) = (0, false);
-                    self.received += 1;
+                    self.end_message(expected, workspace)?;
                 }
                 Ok(None)
             }
         }
+    }
+
+    fn end_message(
+        &mut self,
+        expected: Expected<'_>,
+        workspace: &mut Workspace,
+    ) -> Result<(), Wrong> {
+        let traffic = expected.traffic;
+        let payload_len = traffic.payload(self.received).len();
+        if let Some(inflater) = &mut self.inflater {
+            let requests = traffic.requests(expected.window_bits);
+            inflater.count(requests.in_a_row(self.received, 1).len());
+            if inflater.is_compressed() {
+                let message = inflater.message(workspace, payload_len);
+                let message = message.map_err(|how| self.wrong(how))?;
+                self.compare(traffic, message)?;
+                if message.len() < payload_len {
+                    let len = message.len();
+                    return Err(self.wrong(format!(
+                        "inflates to {len} bytes, should have {payload_len}"
+                    )));
+                }
+            }
+        }
+        debug_assert_eq!(self.offset, payload_len);
+        (self.offset, self.in_message) = (0, false);
+        self.received += 1;
+        Ok(())
     }
 
     fn wrong(&self, how: impl Into<String>) -> Wrong {
@@ -254,17 +348,22 @@ mod tests {
         piece: usize,
     ) -> Result<(u64, Vec<Control>), Wrong> {
         let mut receiver = Receiver::default();
-        let mut controls = Vec::new();
+        let (mut workspace, mut controls) = (Workspace::default(), Vec::new());
+        let expected = Expected {
+            traffic,
+            sent,
+            window_bits: 15,
+        };
         for piece in data.chunks(piece) {
-            receiver.handle(traffic, sent, piece, |control| controls.push(control))?;
+            receiver.handle(expected, piece, &mut workspace, |c| controls.push(c))?;
         }
         Ok((receiver.received(), controls))
     }
 
     #[test]
     fn replies_cut_anywhere_are_counted() {
-        let traffic = Traffic::new(200, false);
-        let data = traffic.replies(0, 30).to_vec();
+        let traffic = Traffic::of(200, false, false);
+        let data = traffic.replies().in_a_row(0, 30).to_vec();
         for piece in [1, 2, 3, 203, 204, 205, 1000, data.len()] {
             assert_eq!(handle(&traffic, 30, &data, piece), Ok((30, Vec::new())));
         }
@@ -272,7 +371,7 @@ mod tests {
 
     #[test]
     fn fragments_and_control_frames_between_them_are_understood() {
-        let traffic = Traffic::new(10, true);
+        let traffic = Traffic::of(10, true, false);
         let payload = traffic.payload(0);
         let data = [
             frame(OpCode::Text, false, &payload[..4]),
@@ -280,7 +379,7 @@ mod tests {
             frame(OpCode::Continuation, false, b""),
             frame(OpCode::Pong, true, b"unasked"),
             frame(OpCode::Continuation, true, &payload[4..]),
-            traffic.replies(1, 2).to_vec(),
+            traffic.replies().in_a_row(1, 2).to_vec(),
             frame(OpCode::Close, true, b"\x03\xe9bye"),
             b"ignored".to_vec(),
         ]
@@ -303,13 +402,13 @@ mod tests {
 
     #[test]
     fn what_is_not_the_echo_is_named() {
-        let traffic = Traffic::new(10, true);
-        let mut flipped = traffic.replies(0, 3).to_vec();
-        let at = 2 * traffic.reply_len() + 2 + 7;
+        let traffic = Traffic::of(10, true, false);
+        let mut flipped = traffic.replies().in_a_row(0, 3).to_vec();
+        let at = 2 * traffic.replies().average_len() + 2 + 7;
         flipped[at] ^= 1;
-        let mut reserved = traffic.replies(0, 1).to_vec();
+        let mut reserved = traffic.replies().in_a_row(0, 1).to_vec();
         reserved[0] |= 0x40;
-        let masked = traffic.requests(0, 1).to_vec();
+        let masked = traffic.requests(15).in_a_row(0, 1).to_vec();
         for (sent, data, said) in [
             (3, flipped, "message 2: byte 7 of the payload came as"),
             (
@@ -339,7 +438,7 @@ mod tests {
             ),
             (
                 1,
-                traffic.replies(0, 2).to_vec(),
+                traffic.replies().in_a_row(0, 2).to_vec(),
                 "message 1: a text that nothing was sent for",
             ),
             (1, reserved, "a reserved bit is set"),

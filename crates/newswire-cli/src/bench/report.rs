@@ -3,6 +3,7 @@
 
 use super::conduct::Outcome;
 use super::plan::{Plan, Talk};
+use super::tally::Tally;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
@@ -24,6 +25,8 @@ pub(super) struct Report {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) messages: Option<Messages>,
     pub(super) handshakes: Handshakes,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) compression: Option<CompressionReport>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) storm: Option<StormReport>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -83,6 +86,26 @@ pub(super) struct Latency {
     pub(super) max: f64,
 }
 
+/// What compression made of all messages that came back, those of slow connections and those
+/// before and after the time that counts among them.
+#[derive(Debug, Serialize)]
+pub(super) struct CompressionReport {
+    /// The server's answer to the offer.
+    pub(super) agreed: String,
+    pub(super) sent: WireReport,
+    pub(super) received: WireReport,
+    /// The part of the replies that the server sent compressed.
+    pub(super) replies_compressed: f64,
+}
+
+/// One direction's bytes, frame headers included.
+#[derive(Debug, Serialize)]
+pub(super) struct WireReport {
+    pub(super) bytes_per_message: f64,
+    /// Of the size of the messages; there is none for empty ones.
+    pub(super) ratio: Option<f64>,
+}
+
 /// Drops and returns.
 #[derive(Debug, Serialize)]
 pub(super) struct StormReport {
@@ -136,6 +159,26 @@ impl Latency {
     }
 }
 
+impl CompressionReport {
+    fn of(tally: &Tally, size: u64) -> Option<Self> {
+        let (params, wire) = (tally.deflate?, tally.wire);
+        if wire.messages == 0 {
+            return None;
+        }
+        let each = |count: u64| count as f64 / wire.messages as f64;
+        let direction = |bytes| WireReport {
+            bytes_per_message: each(bytes),
+            ratio: (size > 0).then(|| each(bytes) / size as f64),
+        };
+        Some(Self {
+            agreed: params.to_string(),
+            sent: direction(wire.sent),
+            received: direction(wire.received),
+            replies_compressed: each(wire.compressed),
+        })
+    }
+}
+
 impl Report {
     pub(super) fn new(plan: &Plan, outcome: &Outcome) -> Self {
         let tally = &outcome.tally;
@@ -173,7 +216,11 @@ impl Report {
             threads: plan.threads,
             content: (!matches!(plan.talk, Talk::Nothing)).then_some(ContentReport {
                 size,
-                kind: if plan.content.text { "text" } else { "binary" },
+                kind: if plan.content.is_text() {
+                    "text"
+                } else {
+                    "binary"
+                },
                 in_flight: match plan.talk {
                     Talk::Closed { in_flight } => Some(in_flight),
                     _ => None,
@@ -199,6 +246,7 @@ impl Report {
                 open: tally.open,
                 latency: Latency::of(&tally.handshake),
             },
+            compression: CompressionReport::of(tally, size),
             storm: plan.storm.map(|_| StormReport {
                 recovery_seconds: outcome.rounds.clone(),
             }),

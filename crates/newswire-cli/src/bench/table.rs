@@ -1,6 +1,6 @@
 //! The results as a table for people.
 
-use super::report::{Latency, Report, rounded, time_of};
+use super::report::{CompressionReport, Latency, Report, WireReport, rounded, time_of};
 use bytesize::ByteSize;
 
 /// Lines of names and values.
@@ -47,6 +47,10 @@ pub(super) fn table(report: &Report) -> String {
         if let Some(latency) = &messages.latency {
             row("latency", percentiles(latency));
         }
+    }
+    if let Some(compression) = &report.compression {
+        row("compression", compression.agreed.clone());
+        row("", on_the_wire(compression));
     }
     let handshakes = &report.handshakes;
     let rate = if report.messages.is_none() && handshakes.per_second > 0.0 {
@@ -143,8 +147,29 @@ pub(super) fn what(report: &Report) -> String {
             rounded(content.size as f64),
             content.kind
         );
+        if report.compression.is_some() {
+            words += ", compressed";
+        }
     }
     words
+}
+
+fn on_the_wire(compression: &CompressionReport) -> String {
+    let direction = |name: &str, wire: &WireReport| {
+        let percent = wire
+            .ratio
+            .map_or(String::new(), |ratio| format!(" ({:.0} %)", ratio * 100.0));
+        format!("{} B {name}{percent}", rounded(wire.bytes_per_message))
+    };
+    let plain = match compression.replies_compressed {
+        part if part < 1.0 => format!(", {:.0} % of the replies compressed", part * 100.0),
+        _ => String::new(),
+    };
+    format!(
+        "{}, {} for each message{plain}",
+        direction("sent", &compression.sent),
+        direction("received", &compression.received)
+    )
 }
 
 fn percentiles(latency: &Latency) -> String {

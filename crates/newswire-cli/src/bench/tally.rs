@@ -1,7 +1,9 @@
 //! What a thread counts: replies and handshakes in the time that counts, and how long each took.
 
+use super::compression::Wire;
 use super::shared::NEVER;
 use hdrhistogram::Histogram;
+use newswire::proto::deflate::DeflateParams;
 
 /// The longest latency that is told apart, an hour; three digits of it are kept.
 const LONGEST: u64 = 3_600_000_000_000;
@@ -24,6 +26,10 @@ pub(super) struct Tally {
     pub(super) latency: Histogram<u64>,
     /// Nanoseconds from the first packet to the verified response.
     pub(super) handshake: Histogram<u64>,
+    /// What the first server that agreed to compression agreed to, and what it made of all
+    /// messages, whenever they came back.
+    pub(super) deflate: Option<DeflateParams>,
+    pub(super) wire: Wire,
 }
 
 impl Default for Tally {
@@ -41,6 +47,8 @@ impl Default for Tally {
             open: 0,
             latency: histogram(),
             handshake: histogram(),
+            deflate: None,
+            wire: Wire::default(),
         }
     }
 }
@@ -94,6 +102,8 @@ impl Tally {
         self.handshakes += other.handshakes;
         self.lost += other.lost;
         self.open += other.open;
+        self.deflate = self.deflate.or(other.deflate);
+        self.wire.add(other.wire);
         for (to, from) in [
             (&mut self.latency, &other.latency),
             (&mut self.handshake, &other.handshake),

@@ -7,8 +7,10 @@ use std::collections::BinaryHeap;
 /// What is to happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Timer {
-    /// The handshake or the close has to be over.
-    Deadline,
+    /// The handshake has to be over.
+    Handshake,
+    /// The close has to be over.
+    Closed,
     /// It sends its next message.
     Message,
     /// It closes.

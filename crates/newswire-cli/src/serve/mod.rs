@@ -1,11 +1,13 @@
 //! `newswire serve`: the echo endpoint, the page, and a clean end.
 
+mod compression;
 mod page;
 
 use crate::args::ServeOptions;
 use crate::exit_code::ExitCode;
 use crate::output;
-use newswire::{Config, Route, Server, Shutdown, WebSocket};
+pub(crate) use compression::CompressionOptions;
+use newswire::{Config, DeflateConfig, Route, Server, Shutdown, WebSocket};
 use std::io::{self, IsTerminal};
 use std::num::NonZeroUsize;
 use tokio::runtime::{Builder, LocalOptions};
@@ -13,6 +15,13 @@ use tracing_appender::non_blocking::WorkerGuard;
 
 /// Serves until a signal comes.
 pub(crate) fn run(options: &ServeOptions) -> ExitCode {
+    let deflate = match options.compression.config() {
+        Ok(deflate) => deflate,
+        Err(error) => {
+            output::error(format_args!("{error} (try --help)"));
+            return ExitCode::Usage;
+        }
+    };
     let _log = log_to_stderr(options.verbose);
     let runtime = match Builder::new_current_thread()
         .enable_all()
@@ -24,10 +33,10 @@ pub(crate) fn run(options: &ServeOptions) -> ExitCode {
             return ExitCode::Failure;
         }
     };
-    runtime.block_on(serve(options))
+    runtime.block_on(serve(options, deflate))
 }
 
-async fn serve(options: &ServeOptions) -> ExitCode {
+async fn serve(options: &ServeOptions, deflate: DeflateConfig) -> ExitCode {
     let host = options.host.trim_start_matches('[').trim_end_matches(']');
     let server = match Server::bind((host, options.port)).await {
         Ok(server) => server,
@@ -63,7 +72,7 @@ async fn serve(options: &ServeOptions) -> ExitCode {
     };
     let limit = usize::try_from(options.max_message_size.as_u64()).unwrap_or(usize::MAX);
     let server = server
-        .config(Config::new().max_message_size(limit))
+        .config(Config::new().max_message_size(limit).deflate(deflate))
         .route("/echo", Route::new(echo).subprotocols(["echo-protocol"]))
         .fallback(page::router());
     let addr = server.local_addr();

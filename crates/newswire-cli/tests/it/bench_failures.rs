@@ -202,6 +202,30 @@ fn replies_that_never_come_are_counted_and_waited_for_no_longer_than_asked() {
 }
 
 #[test]
+fn a_close_may_end_after_the_time_that_the_handshake_had() {
+    let lingering = |mut peer: Peer| {
+        loop {
+            let (opcode, payload) = peer.read()?;
+            if opcode == OpCode::Close {
+                std::thread::park_timeout(Duration::from_millis(400));
+                return peer.write(opcode, &payload);
+            }
+            peer.write(opcode, &payload)?;
+        }
+    };
+    let flags = [
+        "--timeout",
+        "500ms",
+        "--duration",
+        "300ms",
+        "--warm-up",
+        "0s",
+    ];
+    let (code, _, errors) = bench_against(lingering, "idle", &[&flags[..], &["-c", "2"]].concat());
+    assert_eq!((code, errors.as_str()), (Some(0), ""));
+}
+
+#[test]
 fn a_threshold_that_is_missed_has_its_exit_code_and_a_line() {
     let server = serve(&[]);
     let url = server.url("/echo");

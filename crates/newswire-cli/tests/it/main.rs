@@ -10,6 +10,7 @@ mod arguments;
 mod bench;
 mod bench_failures;
 mod bench_server;
+mod compression;
 mod echo;
 mod log;
 mod page;

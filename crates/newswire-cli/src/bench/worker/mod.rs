@@ -6,9 +6,11 @@ mod end;
 mod open_loop;
 mod timed;
 
-use super::connection::{Connection, Failure, cannot_connect};
+use super::compression::Workspace;
+use super::connection::{Connection, Failure};
 use super::plan::{Life, Plan, Talk};
 use super::shared::{Shared, nanos};
+use super::socket::cannot_connect;
 use super::tally::Tally;
 use super::timers::{Timer, Timers};
 use end::End;
@@ -50,6 +52,7 @@ pub(super) struct Worker<'a> {
     slots: Vec<Slot>,
     timers: Timers,
     buffer: Vec<u8>,
+    workspace: Workspace,
     tally: Tally,
     /// Connections that are being opened, and those that have been begun in this round.
     opening: usize,
@@ -72,6 +75,7 @@ impl<'a> Worker<'a> {
             slots: (0..count).map(|_| Slot::default()).collect(),
             timers: Timers::default(),
             buffer: vec![0; READ_BUFFER],
+            workspace: Workspace::default(),
             tally: Tally::default(),
             opening: 0,
             begun: 0,
@@ -187,7 +191,7 @@ impl<'a> Worker<'a> {
                     .registry()
                     .register(&mut connection.stream, Token(index), interest)?;
                 slot.connection = Some(connection);
-                self.timer(index, generation, Timer::Deadline, self.plan.timeout);
+                self.timer(index, generation, Timer::Handshake, self.plan.timeout);
             }
             Err(error) => {
                 let text = cannot_connect(self.plan, &error);
@@ -214,7 +218,13 @@ impl<'a> Worker<'a> {
         };
         // A slow one reads when its time has come; its handshake is as fast as any.
         if !slow || !connection.is_open() {
-            let received = connection.receive(self.plan, &mut self.buffer, true, end_is_near);
+            let received = connection.receive(
+                self.plan,
+                &mut self.buffer,
+                &mut self.workspace,
+                true,
+                end_is_near,
+            );
             self.now = self.shared.now();
             match received {
                 Ok(received) => {
@@ -222,6 +232,7 @@ impl<'a> Worker<'a> {
                         self.opened(index);
                     }
                     if received.replies > 0 {
+                        self.tally.wire.add(received.wire);
                         self.replied(index, received.replies);
                     }
                     if received.closed {
@@ -267,6 +278,7 @@ impl<'a> Worker<'a> {
         };
         self.tally
             .handshake(connection.started, now, self.plan.counts_handshakes());
+        self.tally.deflate = self.tally.deflate.or(connection.deflate());
         let mut ready = true;
         if slow {
             self.timer(index, generation, Timer::SlowRead, SLOW_TICK);
@@ -289,6 +301,7 @@ impl<'a> Worker<'a> {
                 if let Some(connection) = &mut self.slots[index].connection {
                     connection.close();
                 }
+                self.timer(index, generation, Timer::Closed, self.plan.timeout);
             }
             Life::Limited(lifetime) => self.timer(index, generation, Timer::End, lifetime),
             Life::Lasting | Life::Instant { close: false } => {}

@@ -27,11 +27,11 @@ impl Worker<'_> {
                 continue;
             };
             match timer {
-                Timer::Deadline if connection.is_closing() => {
+                Timer::Closed if connection.is_closing() => {
                     let text = "the server did not close the connection in time".to_owned();
                     self.failed(index, Failure::Ended(text));
                 }
-                Timer::Deadline if !connection.is_open() => {
+                Timer::Handshake if connection.is_opening() => {
                     let text = format!("no handshake within {:?}", self.plan.timeout);
                     self.failed(index, Failure::Ended(text));
                 }
@@ -44,11 +44,16 @@ impl Worker<'_> {
                 }
                 Timer::End if running && connection.is_open() => {
                     connection.close();
-                    self.timer(index, generation, Timer::Deadline, self.plan.timeout);
+                    self.timer(index, generation, Timer::Closed, self.plan.timeout);
                     self.send(index)?;
                 }
                 Timer::SlowRead if connection.is_open() => self.slow_read(index, generation)?,
-                Timer::Deadline | Timer::Message | Timer::End | Timer::SlowRead | Timer::Retry => {}
+                Timer::Handshake
+                | Timer::Closed
+                | Timer::Message
+                | Timer::End
+                | Timer::SlowRead
+                | Timer::Retry => {}
             }
         }
         Ok(())
@@ -62,10 +67,18 @@ impl Worker<'_> {
         let Some(connection) = &mut self.slots[index].connection else {
             return Ok(());
         };
-        match connection.receive(self.plan, &mut self.buffer[..little], false, false) {
+        match connection.receive(
+            self.plan,
+            &mut self.buffer[..little],
+            &mut self.workspace,
+            false,
+            false,
+        ) {
             Ok(received) => {
                 connection.take_due(received.replies, |_, _| {});
-                let offer = (SLOW_OFFER / self.plan.traffic.request_len() as u64).max(1);
+                self.tally.wire.add(received.wire);
+                let requests = self.plan.traffic.requests(connection.window_bits());
+                let offer = (SLOW_OFFER / requests.average_len() as u64).max(1);
                 let owed = connection.owed();
                 connection.owe(offer.saturating_sub(owed), self.now);
                 self.send(index)
