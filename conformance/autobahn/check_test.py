@@ -55,7 +55,7 @@ class Check(unittest.TestCase):
         self.assertTrue(lines[1].startswith("  9.1.6: missing"))
 
     def test_a_case_nobody_named_fails(self):
-        self.results["12.1.1"] = dict(self.results["1.1.1"])
+        self.results["14.1.1"] = dict(self.results["1.1.1"])
         self.assertFalse(self.check()[0])
 
     def test_no_report_and_an_empty_one_fail(self):

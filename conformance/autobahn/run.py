@@ -28,7 +28,7 @@ AGENT = "newswire"
 PROBE_LIMIT = 20  # seconds: is this a CPython 2.7?
 INSTALL_LIMIT = 600  # seconds: pip, which compiles one small extension
 START_LIMIT = 20  # seconds until a server takes connections
-DIRECTION_LIMIT = 300  # seconds for all cases of one direction; about 25 on two cores
+DIRECTION_LIMIT = 2100  # seconds for all cases of one direction; about 600 on two cores
 STOP_LIMIT = 10  # seconds from SIGTERM to the end of a process
 SKIPPED = 77
 

@@ -1,5 +1,5 @@
-// What the browser test stands on: the server as a child process, Chromium, bounded waits, the
-// report. Nothing here knows the page.
+// What the browser test and ../peers stand on: child processes, Chromium, bounded waits, the report.
+// Nothing here knows the page or what is said.
 import { spawn, spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { chromium } from "playwright-core";
 
 export const WAIT_MS = 10_000;
-const RUN_MS = 240_000;
+const RUN_MS = 900_000;
 const LAUNCH_ARGS = [
   "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
   "--disable-background-networking", "--disable-component-update", "--disable-sync",
@@ -54,43 +54,49 @@ export class Report {
   }
 }
 
-/** `newswire serve` as a child process, ended by its own pid whatever happens. */
-export class Server {
-  static async start(binary, port = 0) {
-    const server = new Server();
-    server.output = "";
-    const child = spawn(binary, ["serve", "--port", String(port)], { stdio: ["ignore", "pipe", "pipe"] });
-    server.child = child;
-    server.ended = new Promise((resolve) => {
-      child.once("exit", (code, signal) => resolve({ code, signal }));
-      child.once("error", (error) => resolve({ error }));
-    });
-    server.onExit = () => child.kill("SIGKILL");
-    process.once("exit", server.onExit);
-    server.ended.then(() => process.off("exit", server.onExit));
+/** A child process with bounded waits, ended by its own pid whatever happens. */
+export class Program {
+  output = ""; // the last of what it said
 
-    let announce;
-    const announced = new Promise((resolve) => { announce = resolve; });
-    let stdout = "";
-    child.stdout.on("data", (data) => {
-      server.keep(data);
-      stdout += data;
-      const address = /http:\/\/\S+/.exec(stdout.slice(0, stdout.lastIndexOf("\n") + 1));
-      if (address) announce(address[0]);
+  constructor(command, args) {
+    this.name = [command, ...args.slice(0, 2)].join(" ");
+    this.child = spawn(command, args, { stdio: ["ignore", "pipe", "pipe"] });
+    this.ended = new Promise((resolve) => {
+      this.child.once("close", (code, signal) => resolve({ code, signal }));
+      this.child.once("error", (error) => resolve({ error }));
     });
-    child.stderr.on("data", (data) => server.keep(data));
-    const address = await Promise.race([announced, server.ended.then((how) => ({ how })), after(WAIT_MS)]);
-    if (typeof address !== "string") {
-      await server.kill();
-      const what = address ? `it ended, ${JSON.stringify(address.how)}` : `no address to open within ${WAIT_MS / 1000} s`;
-      throw new Error(`${binary} serve: ${what}. It said:\n${server.output || "(nothing)"}`);
+    const onExit = () => this.child.kill("SIGKILL");
+    process.once("exit", onExit);
+    this.ended.then(() => process.off("exit", onExit));
+    for (const stream of [this.child.stdout, this.child.stderr]) {
+      stream.on("data", (data) => { this.output = (this.output + data).slice(-4096); });
     }
-    server.address = new URL(address);
-    return server;
   }
 
-  keep(data) {
-    this.output = (this.output + data).slice(-4096);
+  /** The match of `pattern` in a whole line of its standard output; ends the program without one. */
+  async says(pattern, within = WAIT_MS) {
+    let found;
+    const said = new Promise((resolve) => { found = resolve; });
+    let stdout = "";
+    this.child.stdout.on("data", (data) => {
+      stdout += data;
+      const match = pattern.exec(stdout.slice(0, stdout.lastIndexOf("\n") + 1));
+      if (match) found({ match });
+    });
+    const { match, how } = await Promise.race([said, this.ended.then((how) => ({ how })), after(within, {})]);
+    return match ?? this.fail(how, `nothing that matches ${pattern} within ${within / 1000} s`);
+  }
+
+  /** Waits for its end, which must be exit code 0. */
+  async succeeds(within) {
+    const how = await Promise.race([this.ended, after(within)]);
+    if (how?.code !== 0) await this.fail(how, `it had not come to an end after ${within / 1000} s`);
+  }
+
+  async fail(how, otherwise) {
+    await this.kill();
+    const what = how ? `it ended, ${JSON.stringify(how)}` : otherwise;
+    throw new Error(`${this.name}: ${what}. It said:\n${this.output || "(nothing)"}`);
   }
 
   /** SIGTERM; how the child ended, or null if it did not in time. */
@@ -105,8 +111,17 @@ export class Server {
   }
 }
 
-function after(ms) {
-  return new Promise((resolve) => { setTimeout(() => resolve(null), ms).unref(); });
+/** `newswire serve`, and the `address` of its page. */
+export class Server extends Program {
+  static async start(binary, port = 0, flags = []) {
+    const server = new Server(binary, ["serve", "--port", String(port), ...flags]);
+    server.address = new URL((await server.says(/http:\/\/\S+/))[0]);
+    return server;
+  }
+}
+
+function after(ms, value = null) {
+  return new Promise((resolve) => { setTimeout(() => resolve(value), ms).unref(); });
 }
 
 /** Chromium in a home of its own, which `close` removes. */

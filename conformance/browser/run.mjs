@@ -69,6 +69,11 @@ async function theDemonstration() {
     for (let run = 1; run <= 2; run += 1) assert.deepEqual(await visitor.runDemonstration(), DEMONSTRATION, `run ${run}`);
   });
 
+  await check("beside them it shows what was agreed on for compression", async () => {
+    const notes = await visitor.page.locator("#demo-output .demo-note").allInnerTexts();
+    assert.deepEqual(notes, ["compression: permessage-deflate; client_max_window_bits=11"]);
+  });
+
   await check("the three lines offered for one's own page do the same", async () => {
     const snippet = await visitor.page.locator("#snippet").innerText();
     assert.equal(snippet.trim().split("\n").length, 3);
@@ -88,7 +93,7 @@ async function messages() {
     await visitor.connect("echo-protocol");
     await visitor.sees("#protocol", "echo-protocol");
     await visitor.sees("#buffered-amount", "0");
-    await visitor.sees("#extensions", /^\(none\)$|^permessage-deflate/);
+    await visitor.sees("#extensions", "permessage-deflate; client_max_window_bits=11");
     assert.equal(await visitor.page.inputValue("#binary-type"), "blob");
   });
 

@@ -13,9 +13,11 @@ pub enum Kind {
     Ascii,
     /// Text messages mixing scripts, from one to four bytes a character.
     Utf8,
+    /// Text messages of varied JSON, compressed if the server accepts permessage-deflate.
+    Deflate,
 }
 
-/// One cell, written `SIZExCONNECTIONSxDEPTH`, with `:ascii` or `:utf8` after it for text.
+/// One cell, written `SIZExCONNECTIONSxDEPTH`, with `:ascii` or `:utf8` after it for text, `:deflate` for compressed JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cell {
     /// Bytes of payload in each message.
@@ -41,6 +43,7 @@ impl FromStr for Cell {
             None => (text, Kind::Binary),
             Some((numbers, "ascii")) => (numbers, Kind::Ascii),
             Some((numbers, "utf8")) => (numbers, Kind::Utf8),
+            Some((numbers, "deflate")) => (numbers, Kind::Deflate),
             Some(_) => return Err(wrong()),
         };
         let mut fields = numbers.split('x').map(number);
@@ -75,6 +78,7 @@ impl fmt::Display for Cell {
             Kind::Binary => "",
             Kind::Ascii => ":ascii",
             Kind::Utf8 => ":utf8",
+            Kind::Deflate => ":deflate",
         };
         let (size, unit) = match self.size {
             size if size > 0 && size.is_multiple_of(1 << 20) => (size >> 20, "M"),
@@ -118,6 +122,7 @@ mod tests {
             "0x1x1",
             "1Kx50x16:utf8",
             "128x1x1:ascii",
+            "16Kx50x16:deflate",
         ] {
             assert_eq!(text.parse::<Cell>().unwrap().to_string(), text);
         }

@@ -6,16 +6,19 @@ use std::time::Instant;
 use mio::net::TcpStream;
 
 use crate::Result;
+use crate::deflate::Reader;
 use crate::traffic::Traffic;
 
 /// Every reply's header is compared; of every so many replies the whole payload is too.
-const COMPARE_EVERY: u64 = 16;
+pub(crate) const COMPARE_EVERY: u64 = 16;
 
 /// One connection and how far it has come.
 pub(crate) struct Connection<S = TcpStream> {
     pub(crate) stream: S,
     /// Whether what comes back is looked at; its length always counts.
     compares: bool,
+    /// Where replies may be compressed, and so have no length that is known.
+    reader: Option<Box<Reader>>,
     /// Number of the next message to send, which is how many are wholly sent.
     sent: u64,
     /// Bytes already sent of that next message.
@@ -36,6 +39,7 @@ impl<S: Read + Write> Connection<S> {
         Self {
             stream,
             compares,
+            reader: None,
             sent: first,
             sent_of_next: 0,
             received: first,
@@ -43,6 +47,12 @@ impl<S: Read + Write> Connection<S> {
             owed: depth,
             written_at: Instant::now(),
         }
+    }
+
+    /// Replies may be compressed.
+    pub(crate) fn inflating(mut self) -> Self {
+        self.reader = Some(Box::new(Reader::new()));
+        self
     }
 
     /// Reads until the socket is drained and returns how many replies were completed and how many of these compared.
@@ -68,6 +78,9 @@ impl<S: Read + Write> Connection<S> {
     }
 
     fn check(&mut self, traffic: &Traffic, mut data: &[u8], replies: &mut Replies) -> Result<()> {
+        if let Some(reader) = &mut self.reader {
+            return reader.check(traffic, data, (&mut self.received, self.sent), replies);
+        }
         while !data.is_empty() {
             // What only moves bytes may answer the beginning of a message before its end is sent.
             let begun = !self.compares && self.sent_of_next > 0;
@@ -105,6 +118,7 @@ impl<S: Read + Write> Connection<S> {
             data = &data[len..];
             self.received_of_next += len;
             if self.received_of_next == reply.len() {
+                replies.payload += traffic.size() as u64;
                 self.received_of_next = 0;
                 self.received += 1;
                 replies.completed += 1;
@@ -133,11 +147,10 @@ impl<S: Read + Write> Connection<S> {
             }
             match self.stream.write(bytes) {
                 Ok(len) => {
-                    let len = self.sent_of_next + len;
-                    let frames = len / traffic.request_len();
+                    let (frames, rest) = traffic.frames(self.sent, self.sent_of_next + len);
                     self.sent += frames as u64;
                     self.owed -= frames;
-                    self.sent_of_next = len % traffic.request_len();
+                    self.sent_of_next = rest;
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -163,6 +176,8 @@ pub(crate) struct Replies {
     pub(crate) completed: u64,
     /// Replies of which every byte was compared.
     pub(crate) compared: u64,
+    /// Payload bytes of the replies, as they travelled.
+    pub(crate) payload: u64,
 }
 
 #[cfg(test)]
@@ -205,7 +220,7 @@ mod tests {
 
     /// A connection of 32 messages of 300 bytes, all sent, whose replies are as they should be.
     fn sent(piece: usize) -> (Traffic, Connection<Pipe>) {
-        let traffic = Traffic::new(format!("300x1x{DEPTH}").parse().unwrap());
+        let traffic = Traffic::new(format!("300x1x{DEPTH}").parse().unwrap(), None);
         let input = (0..DEPTH as u64)
             .flat_map(|number| traffic.reply(number).to_vec())
             .collect();
@@ -230,6 +245,7 @@ mod tests {
             let replies = connection.receive(traffic, &mut [0; 4096])?;
             total.completed += replies.completed;
             total.compared += replies.compared;
+            total.payload += replies.payload;
         }
         Ok(total)
     }
@@ -250,7 +266,8 @@ mod tests {
                 replies,
                 Replies {
                     completed: 32,
-                    compared: 2
+                    compared: 2,
+                    payload: 32 * 300,
                 }
             );
             assert!(connection.is_idle());
@@ -287,6 +304,7 @@ mod tests {
         let counted = Replies {
             completed: 32,
             compared: 0,
+            payload: 32 * 300,
         };
         assert_eq!(replies, counted);
         connection.stream.input.push(0);

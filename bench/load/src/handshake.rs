@@ -9,6 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::Result;
+use crate::deflate::{Agreed, OFFER};
 use crate::sources::{Sources, socket};
 
 /// Time for one connection to be made and upgraded.
@@ -16,18 +17,20 @@ const DEADLINE: Duration = Duration::from_secs(5);
 /// The longest response that is read.
 pub(crate) const MAX_HEAD: usize = 8192;
 
-/// Connects and upgrades one connection, and makes it non-blocking with `TCP_NODELAY`.
+/// Connects and upgrades one connection, and makes it non-blocking with `TCP_NODELAY`. What came of compression, if that
+/// is offered.
 pub(crate) fn connect(
     address: SocketAddr,
     path: &str,
     sources: Option<&mut Sources>,
-) -> Result<TcpStream> {
+    offers: bool,
+) -> Result<(TcpStream, Option<Agreed>)> {
     let socket = socket(sources)?;
     socket.connect_timeout(&address.into(), DEADLINE)?;
     let mut stream = TcpStream::from(socket);
     stream.set_read_timeout(Some(DEADLINE))?;
     let key = key();
-    stream.write_all(request(address, path, &key).as_bytes())?;
+    stream.write_all(request(address, path, &key, offers).as_bytes())?;
 
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
@@ -38,10 +41,10 @@ pub(crate) fn connect(
         }
         head.push(byte[0]);
     }
-    check(&String::from_utf8_lossy(&head), &accept(&key))?;
+    let agreed = check(&String::from_utf8_lossy(&head), &accept(&key), offers)?;
     stream.set_read_timeout(None)?;
     stream.set_nonblocking(true)?;
-    Ok(stream)
+    Ok((stream, agreed))
 }
 
 /// A `Sec-WebSocket-Key`.
@@ -49,11 +52,16 @@ pub(crate) fn key() -> String {
     STANDARD.encode(fastrand::u128(..).to_ne_bytes())
 }
 
-/// The request of the opening handshake (RFC 6455 §4.1).
-pub(crate) fn request(address: SocketAddr, path: &str, key: &str) -> String {
+/// The request of the opening handshake (RFC 6455 §4.1), with an offer of permessage-deflate or without.
+pub(crate) fn request(address: SocketAddr, path: &str, key: &str, offers: bool) -> String {
+    let extensions = if offers {
+        format!("Sec-WebSocket-Extensions: {OFFER}\r\n")
+    } else {
+        String::new()
+    };
     format!(
         "GET {path} HTTP/1.1\r\nHost: {address}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-         Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n"
+         Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n{extensions}\r\n"
     )
 }
 
@@ -72,8 +80,8 @@ pub fn accept(key: &str) -> String {
     STANDARD.encode(digest.digest().bytes())
 }
 
-/// Whether a response, as far as its empty line, is the right one.
-pub(crate) fn check(head: &str, accept: &str) -> Result<()> {
+/// Whether a response, as far as its empty line, is the right one, and what it says of compression.
+pub(crate) fn check(head: &str, accept: &str, offered: bool) -> Result<Option<Agreed>> {
     let field = |name: &str| {
         let mut lines = head.lines().filter_map(|line| line.split_once(':'));
         lines
@@ -92,10 +100,14 @@ pub(crate) fn check(head: &str, accept: &str) -> Result<()> {
             field("Sec-WebSocket-Accept")
         )
         .into())
-    } else if let Some(extensions) = field("Sec-WebSocket-Extensions") {
-        Err(format!("the server chose {extensions:?}, and no extension was offered").into())
     } else {
-        Ok(())
+        match field("Sec-WebSocket-Extensions") {
+            Some(extensions) if offered => Agreed::read(extensions).map(Some),
+            Some(extensions) => {
+                Err(format!("the server chose {extensions:?}, and no extension was offered").into())
+            }
+            None => Ok(None),
+        }
     }
 }
 
@@ -112,18 +124,27 @@ mod tests {
     }
 
     #[test]
-    fn only_a_101_with_the_right_accept_value_and_no_extension_passes() {
+    fn only_a_101_with_the_right_accept_value_and_no_extension_but_the_offered_one_passes() {
         let good = "HTTP/1.1 101 Switching Protocols\r\nsec-websocket-accept:  abc= \r\n\r\n";
-        check(good, "abc=").unwrap();
-        check(good, "abd=").unwrap_err();
-        check(&good.replace("101", "200"), "abc=").unwrap_err();
-        check(
-            &good.replace(
-                "\r\n\r\n",
-                "\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n",
-            ),
-            "abc=",
-        )
-        .unwrap_err();
+        for offered in [false, true] {
+            assert_eq!(check(good, "abc=", offered).unwrap(), None);
+            check(good, "abd=", offered).unwrap_err();
+            check(&good.replace("101", "200"), "abc=", offered).unwrap_err();
+        }
+        let with = |extensions: &str| {
+            let line = format!("\r\nSec-WebSocket-Extensions: {extensions}\r\n\r\n");
+            good.replace("\r\n\r\n", &line)
+        };
+        let deflate = with("permessage-deflate; client_max_window_bits=10");
+        check(&deflate, "abc=", false).unwrap_err();
+        assert!(check(&deflate, "abc=", true).unwrap().is_some());
+        for wrong in [
+            "x-webkit-deflate-frame",
+            "permessage-deflate, permessage-deflate",
+            "permessage-deflate; client_max_window_bits=7",
+            "permessage-deflate; something=1",
+        ] {
+            check(&with(wrong), "abc=", true).unwrap_err();
+        }
     }
 }

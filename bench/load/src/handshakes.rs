@@ -92,7 +92,11 @@ impl<'a> Attempt<'a> {
             match self.step {
                 Step::Closing => return closed(&self.came, compares),
                 _ if self.came.ends_with(b"\r\n\r\n") => {
-                    check(&String::from_utf8_lossy(&self.came), &self.offer.accept)?;
+                    check(
+                        &String::from_utf8_lossy(&self.came),
+                        &self.offer.accept,
+                        false,
+                    )?;
                     self.came.clear();
                     self.step = Step::Closing;
                     whole(self.stream.write(&close_frame())?, CLOSE.len() + 4)?;
@@ -155,7 +159,7 @@ pub fn handshakes(plan: &Plan, at_a_time: usize) -> Result<Measurement> {
     let offers: Vec<_> = (0..KEYS)
         .map(|_| key())
         .map(|key| Offer {
-            request: request(plan.address, &plan.path, &key).into(),
+            request: request(plan.address, &plan.path, &key, false).into(),
             accept: accept(&key),
         })
         .collect();

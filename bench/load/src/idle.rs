@@ -29,6 +29,7 @@ const LOOKS: usize = 50;
 /// Connections that are open and idle.
 pub struct Idle {
     opened: Opened,
+    kind: Kind,
 }
 
 /// What a server's connections cost it at one time.
@@ -50,27 +51,29 @@ impl Memory {
 }
 
 impl Idle {
-    /// Opens `count` connections as `plan` says, from `sources` or from where the kernel chooses.
+    /// Opens `count` connections for messages of this kind as `plan` says, from `sources` or from where the kernel chooses.
     ///
     /// # Errors
     /// When one of them cannot be opened.
-    pub fn open(plan: &Plan, count: usize, sources: Option<Sources>) -> Result<Self> {
+    pub fn open(plan: &Plan, kind: Kind, count: usize, sources: Option<Sources>) -> Result<Self> {
         Ok(Self {
-            opened: Opened::new(plan, count, 0, sources)?,
+            opened: Opened::new(plan, kind, count, 0, sources)?,
+            kind,
         })
     }
 
-    /// Sends a binary message of `size` bytes on each connection and takes it back, some connections at a time.
+    /// Sends a message of `size` bytes on each connection and takes it back, some connections at a time.
     ///
     /// # Errors
     /// When a reply is not the echo it should be, or does not come.
     pub fn echo(&mut self, size: usize) -> Result<()> {
-        let traffic = Traffic::new(Cell {
+        let cell = Cell {
             size,
             connections: self.opened.connections.len(),
             depth: 1,
-            kind: Kind::Binary,
-        });
+            kind: self.kind,
+        };
+        let traffic = Traffic::new(cell, self.opened.agreed.as_ref());
         let count = self.opened.connections.len();
         for first in (0..count).step_by(AT_ONCE) {
             let some = first..count.min(first + AT_ONCE);

@@ -4,11 +4,13 @@
 
 mod cell;
 mod connection;
+mod deflate;
 mod drive;
 mod facts;
 mod handshake;
 mod handshakes;
 mod idle;
+mod json;
 mod process;
 mod server;
 mod sources;
@@ -21,6 +23,7 @@ pub use facts::{Facts, bench_directory, locked_version};
 pub use handshake::accept;
 pub use handshakes::handshakes;
 pub use idle::{Idle, Memory, memory_at_rest};
+pub use json::json;
 pub use process::{allow_connections, cpu_time, memory, most_connections, pin};
 pub use server::{Program, Server, exec_pinned};
 pub use sources::Sources;

@@ -1,33 +1,50 @@
 //! The messages of a cell, built once: the masked frames a client sends and the unmasked frames that must come back
-//! (RFC 6455 §5.2). Nothing is masked, and no header is made, while the clock runs.
+//! (RFC 6455 §5.2). Nothing is masked or compressed, and no header is made, while the clock runs.
 
+use crate::deflate::{Agreed, RSV1};
+use crate::json::json;
 use crate::{Cell, Kind};
 
 /// How many different messages circulate: odd, so that checking every 16th message meets each of them.
 const VARIETY: usize = 7;
+/// The same where messages may be compressed: each refers to those before it, and should not find itself there.
+const VARIETY_OF_JSON: usize = 257;
 
 /// The frames of one cell.
 #[derive(Debug)]
 pub(crate) struct Traffic {
     /// Masked frames end to end: the messages in turn, repeated so that any `depth` of them in a row are contiguous.
     requests: Vec<u8>,
-    request_len: usize,
+    /// Where each of them begins, and where the last one ends.
+    starts: Vec<usize>,
+    /// As long as nothing is compressed.
     replies: Vec<Vec<u8>>,
     reply_header_len: usize,
 }
 
 impl Traffic {
-    pub(crate) fn new(cell: Cell) -> Self {
+    /// What is sent compresses if that was `agreed` on.
+    pub(crate) fn new(cell: Cell, agreed: Option<&Agreed>) -> Self {
         let mut random = fastrand::Rng::with_seed(0x6e65_7773_7769_7265);
         let opcode = if cell.kind == Kind::Binary { 0x2 } else { 0x1 };
         let (mut frames, mut replies) = (Vec::new(), Vec::new());
-        for _ in 0..VARIETY {
-            let payload = payload(cell, &mut random);
+        let variety = match cell.kind {
+            Kind::Deflate => VARIETY_OF_JSON,
+            _ => VARIETY,
+        };
+        for number in 0..variety {
+            let payload = match cell.kind {
+                Kind::Deflate => json(cell.size, number as u64).into_bytes(),
+                _ => payload(cell, &mut random),
+            };
+            let compressed = agreed.map(|agreed| agreed.compress(&payload));
+            let rsv1 = if compressed.is_some() { RSV1 } else { 0 };
+            let travels = compressed.as_ref().unwrap_or(&payload);
             let mask = random.u32(..).to_ne_bytes();
-            let mut frame = header(opcode, cell.size, 0x80);
+            let mut frame = header(opcode | rsv1, travels.len(), 0x80);
             frame.extend(mask);
             frame.extend(
-                payload
+                travels
                     .iter()
                     .zip(mask.iter().cycle())
                     .map(|(byte, key)| byte ^ key),
@@ -35,12 +52,14 @@ impl Traffic {
             frames.push(frame);
             replies.push([header(opcode, cell.size, 0), payload].concat());
         }
-        let requests = (0..VARIETY + cell.depth)
-            .flat_map(|i| frames[i % VARIETY].iter().copied())
-            .collect();
+        let (mut requests, mut starts) = (Vec::new(), vec![0]);
+        for i in 0..variety + cell.depth {
+            requests.extend(&frames[i % variety]);
+            starts.push(requests.len());
+        }
         Self {
             requests,
-            request_len: frames[0].len(),
+            starts,
             reply_header_len: replies[0].len() - cell.size,
             replies,
         }
@@ -48,25 +67,38 @@ impl Traffic {
 
     /// The frames of messages `first` to `first + count` as one slice; `count` is at most the cell's depth.
     pub(crate) fn requests(&self, first: u64, count: usize) -> &[u8] {
-        let start = Self::turn(first) * self.request_len;
-        &self.requests[start..start + count * self.request_len]
+        let turn = self.turn(first);
+        &self.requests[self.starts[turn]..self.starts[turn + count]]
     }
 
-    pub(crate) fn request_len(&self) -> usize {
-        self.request_len
+    /// How many whole frames the first `len` bytes from message `first` on are, and the bytes after these.
+    pub(crate) fn frames(&self, first: u64, len: usize) -> (usize, usize) {
+        let starts = &self.starts[self.turn(first)..];
+        let frames = starts.partition_point(|start| start - starts[0] <= len) - 1;
+        (frames, len - (starts[frames] - starts[0]))
     }
 
-    /// The whole frame that must come back for message `number`.
+    /// The whole frame that must come back for message `number`, uncompressed.
     pub(crate) fn reply(&self, number: u64) -> &[u8] {
-        &self.replies[Self::turn(number)]
+        &self.replies[self.turn(number)]
+    }
+
+    /// What must come back for message `number`, in whatever form.
+    pub(crate) fn message(&self, number: u64) -> &[u8] {
+        &self.reply(number)[self.reply_header_len..]
+    }
+
+    /// Bytes of a message.
+    pub(crate) fn size(&self) -> usize {
+        self.replies[0].len() - self.reply_header_len
     }
 
     pub(crate) fn reply_header_len(&self) -> usize {
         self.reply_header_len
     }
 
-    fn turn(number: u64) -> usize {
-        (number % VARIETY as u64) as usize
+    fn turn(&self, number: u64) -> usize {
+        (number % self.replies.len() as u64) as usize
     }
 }
 
@@ -94,6 +126,8 @@ fn payload(cell: Cell, random: &mut fastrand::Rng) -> Vec<u8> {
         match cell.kind {
             Kind::Binary => bytes.push(random.u8(..)),
             Kind::Ascii => bytes.push(random.u8(b' '..=b'~')),
+            // Made in whole, by `json`.
+            Kind::Deflate => unreachable!("JSON is not made of single characters"),
             Kind::Utf8 => {
                 let range = *random
                     .choice(&[
@@ -122,7 +156,7 @@ mod tests {
     use super::*;
 
     fn traffic(cell: &str) -> Traffic {
-        Traffic::new(cell.parse().unwrap())
+        Traffic::new(cell.parse().unwrap(), None)
     }
 
     #[test]
@@ -180,8 +214,24 @@ mod tests {
         assert_ne!(traffic.reply(0), traffic.reply(1));
         for first in 0..20 {
             let burst = traffic.requests(first, 16);
-            for (i, frame) in burst.chunks(traffic.request_len()).enumerate() {
-                assert_eq!(frame, traffic.requests(first + i as u64, 1));
+            let frames = (0..16).map(|i| traffic.requests(first + i, 1));
+            assert_eq!(burst, frames.collect::<Vec<_>>().concat());
+        }
+    }
+
+    #[test]
+    fn what_was_written_is_whole_frames_and_the_beginning_of_one() {
+        let agreed = Agreed::read("permessage-deflate; client_max_window_bits=9").unwrap();
+        for agreed in [None, Some(&agreed)] {
+            let traffic = Traffic::new("300x1x16:deflate".parse().unwrap(), agreed);
+            for first in [0, 3, 256, 257] {
+                let lens = [0, 1, 2].map(|i| traffic.requests(first + i, 1).len());
+                assert_eq!(traffic.frames(first, 0), (0, 0));
+                assert_eq!(traffic.frames(first, lens[0] - 1), (0, lens[0] - 1));
+                assert_eq!(traffic.frames(first, lens[0]), (1, 0));
+                assert_eq!(traffic.frames(first, lens[0] + lens[1] + 5), (2, 5));
+                let all = traffic.requests(first, 16).len();
+                assert_eq!(traffic.frames(first, all), (16, 0));
             }
         }
     }

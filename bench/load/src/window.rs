@@ -61,6 +61,12 @@ pub struct Measurement {
     pub p50_us: Option<f64>,
     /// 99th percentile of the same.
     pub p99_us: Option<f64>,
+    /// Payload bytes of the replies, divided by the messages' size, where compression was offered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ratio: Option<f64>,
+    /// What the server answered to that offer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agreed: Option<String>,
 }
 
 impl Measurement {
@@ -113,6 +119,8 @@ pub(crate) struct Window<'a> {
     plan: &'a Plan,
     begun: Instant,
     length: Duration,
+    /// What is to be done before it at least.
+    first: u64,
     /// What is to be done in it at least.
     least: u64,
     opened: Option<Mark>,
@@ -130,6 +138,7 @@ impl<'a> Window<'a> {
             plan,
             begun: now,
             length: plan.window,
+            first: 0,
             least: under_way as u64 * TURNS,
             opened: None,
             closed: None,
@@ -137,6 +146,12 @@ impl<'a> Window<'a> {
             last_done: now,
             latencies: Vec::new(),
         }
+    }
+
+    /// Warms up until so much is done, however long that takes.
+    pub(crate) fn after(mut self, first: u64) -> Self {
+        self.first = first;
+        self
     }
 
     pub(crate) fn phase(&self) -> Phase {
@@ -153,7 +168,7 @@ impl<'a> Window<'a> {
     /// When nothing has been done for five seconds, or the server was not given its core.
     pub(crate) fn tick(&mut self, now: Instant) -> Result<Phase> {
         match (&self.opened, &self.closed) {
-            (None, _) if now - self.begun >= self.plan.warm_up => {
+            (None, _) if now - self.begun >= self.plan.warm_up && self.done >= self.first => {
                 self.opened = Some(Mark::new(self.plan, self.done)?);
             }
             (Some(mark), None) if now - mark.at >= self.length => {
@@ -226,6 +241,8 @@ impl<'a> Window<'a> {
             load_cpu_s: (closed.load_cpu - opened.load_cpu).as_secs_f64(),
             p50_us: percentile(50),
             p99_us: percentile(99),
+            ratio: None,
+            agreed: None,
         })
     }
 }
@@ -244,9 +261,10 @@ mod tests {
             compares: true,
             server_pid: None,
         };
-        let mut window = Window::new(&plan, 10);
-        window.count(Instant::now(), 5);
+        let mut window = Window::new(&plan, 10).after(5);
         let at = |ms| Instant::now() + Duration::from_millis(ms);
+        assert_eq!(window.tick(at(0)).unwrap(), Phase::WarmUp);
+        window.count(Instant::now(), 5);
         assert_eq!(window.tick(at(0)).unwrap(), Phase::Open);
         window.count(at(0), 29);
         assert_eq!(window.tick(at(2)).unwrap(), Phase::Open);
@@ -273,6 +291,8 @@ mod tests {
             load_cpu_s: 1.0,
             p50_us: None,
             p99_us: None,
+            ratio: None,
+            agreed: None,
         };
         assert_eq!(measurement.per_cpu_second(), None);
     }

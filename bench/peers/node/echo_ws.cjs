@@ -1,9 +1,23 @@
-// ws as its README has it, with bufferutil, which ws uses where it is installed. No compression, text stays text.
+// ws as its README has it, with bufferutil, which ws uses where it is installed. Text stays text. Compression as the argument
+// says: none, `default` for ws's own options, or `tuned` for the sizes and the level of its README's example.
 'use strict';
 
 const { WebSocketServer } = require('ws');
 
-const server = new WebSocketServer({ host: '127.0.0.1', port: 0, perMessageDeflate: false }, () => {
+const perMessageDeflate = {
+  none: false,
+  default: true,
+  tuned: {
+    zlibDeflateOptions: { chunkSize: 1024, memLevel: 7, level: 3 },
+    zlibInflateOptions: { chunkSize: 10 * 1024 },
+  },
+}[process.argv[2] ?? 'none'];
+if (perMessageDeflate === undefined) {
+  console.error('usage: echo_ws.cjs [none|default|tuned]');
+  process.exit(2);
+}
+
+const server = new WebSocketServer({ host: '127.0.0.1', port: 0, perMessageDeflate }, () => {
   console.log(server.address().port);
 });
 

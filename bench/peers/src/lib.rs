@@ -2,6 +2,7 @@
 //! Nothing of a WebSocket library belongs here; each server's file shows what its library's own documentation shows.
 
 pub mod sockudo;
+pub mod yawc;
 
 use std::convert::Infallible;
 use std::error::Error;

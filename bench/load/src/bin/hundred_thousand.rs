@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 use load::{
-    Facts, Idle, Plan, Program, Result, Server, Sources, allow_connections, bench_directory,
+    Facts, Idle, Kind, Plan, Program, Result, Server, Sources, allow_connections, bench_directory,
     memory_at_rest, most_connections, parse_duration,
 };
 
@@ -123,7 +123,12 @@ fn load(address: SocketAddr, pair: u8, connections: usize) -> Result<()> {
         let order = order?;
         match (order.as_str(), &mut idle) {
             ("open", None) => {
-                idle = Some(Idle::open(&plan, connections, Some(Sources::new(pair)))?)
+                idle = Some(Idle::open(
+                    &plan,
+                    Kind::Binary,
+                    connections,
+                    Some(Sources::new(pair)),
+                )?)
             }
             ("echo", Some(idle)) => idle.echo(MESSAGE)?,
             ("close", idle) if idle.is_some() => {

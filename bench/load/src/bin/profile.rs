@@ -16,7 +16,7 @@ struct Arguments {
     /// Which server: echo_NAME, as built beside this program
     #[arg(default_value = "newswire")]
     server: String,
-    /// SIZExCONNECTIONSxDEPTH, with :ascii or :utf8 after it for text
+    /// SIZExCONNECTIONSxDEPTH, with :ascii or :utf8 after it for text, :deflate for compressed JSON
     #[arg(default_value = "128x50x16")]
     cell: Cell,
     /// The program that watches

@@ -12,7 +12,7 @@ use std::thread;
 use std::time::Duration;
 
 use base64::Engine as _;
-use load::{Idle, Measurement, Plan, Result, Sources, drive, handshakes};
+use load::{Idle, Kind, Measurement, Plan, Result, Sources, drive, handshakes};
 
 /// Does to the bytes of reply `number` of one connection what its test is about.
 type Mangle = fn(number: usize, reply: &mut Vec<u8>);
@@ -44,9 +44,15 @@ fn echo(mut stream: TcpStream, mangle: Mangle) -> std::io::Result<()> {
         .digest()
         .bytes();
     let accept = base64::engine::general_purpose::STANDARD.encode(digest);
+    // What is sent back is what came: a message for itself, as it is compressed.
+    let extensions = if head.contains("permessage-deflate; client_max_window_bits\r\n") {
+        "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits=10\r\n"
+    } else {
+        ""
+    };
     write!(
         stream,
-        "HTTP/1.1 101 Switching Protocols\r\nSec-WebSocket-Accept: {accept}\r\n\r\n"
+        "HTTP/1.1 101 Switching Protocols\r\nSec-WebSocket-Accept: {accept}\r\n{extensions}\r\n"
     )?;
     for number in 0.. {
         let mut header = [0; 6];
@@ -94,6 +100,31 @@ fn an_honest_server_is_measured() {
     );
     let deep = load("100x2x8:utf8", |_, _| ()).unwrap();
     assert!(deep.messages > 0 && deep.p50_us.is_none(), "{deep:?}");
+}
+
+#[test]
+fn compressed_messages_are_offered_sent_and_inflated() {
+    let measurement = load("100x3x4:deflate", |_, _| ()).unwrap();
+    let agreed = measurement.agreed.as_deref();
+    assert_eq!(
+        agreed,
+        Some("permessage-deflate; client_max_window_bits=10")
+    );
+    assert!(measurement.messages > 0 && measurement.compared > 0);
+    assert!(
+        measurement
+            .ratio
+            .is_some_and(|ratio| ratio > 0.1 && ratio < 0.98),
+        "{measurement:?}"
+    );
+    let error = load("100x1x4:deflate", |number, reply| {
+        reply[30] ^= u8::from(number == 16) << 3
+    })
+    .unwrap_err()
+    .to_string();
+    assert!(error.starts_with("connection 0: reply 16: "), "{error}");
+    let plain = load("20x1x1", |_, _| ()).unwrap();
+    assert_eq!((plain.ratio, plain.agreed), (None, None));
 }
 
 #[test]
@@ -187,14 +218,14 @@ fn a_close_handshake_that_is_answered_with_something_else_ends_the_run() {
 
 #[test]
 fn idle_connections_echo_every_size_and_one_wrong_byte_ends_it() {
-    let mut idle = Idle::open(&plan(serve(|_, _| ()), true), 100, None).unwrap();
+    let mut idle = Idle::open(&plan(serve(|_, _| ()), true), Kind::Binary, 100, None).unwrap();
     for size in [0, 20, 125, 20] {
         idle.echo(size).unwrap();
     }
     idle.close().unwrap();
 
     let lies: Mangle = |number, reply| reply[1] ^= u8::from(number == 1);
-    let mut idle = Idle::open(&plan(serve(lies), true), 3, None).unwrap();
+    let mut idle = Idle::open(&plan(serve(lies), true), Kind::Binary, 3, None).unwrap();
     idle.echo(20).unwrap();
     let error = idle.echo(20).unwrap_err().to_string();
     assert!(error.contains("reply "), "{error}");
@@ -208,7 +239,7 @@ fn connections_come_from_the_sources_that_are_asked_for() {
     let accept = move || [(); 2].map(|()| listener.accept().unwrap().1);
     let peers = thread::spawn(accept);
     for number in [20, 21] {
-        let opened = Idle::open(&plan, 1, Some(Sources::new(number)));
+        let opened = Idle::open(&plan, Kind::Binary, 1, Some(Sources::new(number)));
         assert!(opened.is_err());
     }
     let [one, other] = peers.join().unwrap();

@@ -1,48 +1,15 @@
-//! yawc as the server of its own benchmark has it: 128 KiB read buffer, 64 KiB write boundary, up to 32 ready messages
-//! a flush, text checked (with its `simd` feature).
+//! yawc as the server of its own benchmark has it.
 
-use futures_util::{FutureExt, SinkExt};
 use hyper::Request;
 use hyper::body::Incoming;
 use peers::Upgrade;
-use yawc::{OpCode, Options, UpgradeFut, WebSocket, WebSocketError};
-
-/// Messages fed before a flush even if more are ready.
-const BATCH: usize = 32;
-
-async fn echo(upgraded: UpgradeFut) -> yawc::Result<()> {
-    let mut ws = upgraded.await?;
-    loop {
-        let mut frame = ws.next_frame().await?;
-        for batched in 1.. {
-            match frame.opcode() {
-                OpCode::Text | OpCode::Binary => ws.feed(frame).await?,
-                OpCode::Close => return ws.close().await,
-                _ => {}
-            }
-            if batched == BATCH {
-                break;
-            }
-            match ws.next_frame().now_or_never() {
-                Some(ready) => frame = ready?,
-                None => break,
-            }
-        }
-        ws.flush().await?;
-    }
-}
+use peers::yawc::{echo, options};
+use yawc::{WebSocket, WebSocketError};
 
 fn accept(
     request: &mut Request<Incoming>,
 ) -> Upgrade<impl Future<Output = yawc::Result<()>> + use<>, WebSocketError> {
-    let options = Options::default()
-        .with_max_payload_read(100 << 20)
-        .with_max_read_buffer(200 << 20)
-        .with_read_buffer_capacity(128 << 10)
-        .with_backpressure_boundary(64 << 10)
-        .with_utf8()
-        .without_compression();
-    let (response, upgraded) = WebSocket::upgrade_with_options(request, options)?;
+    let (response, upgraded) = WebSocket::upgrade_with_options(request, options())?;
     Ok((response, echo(upgraded)))
 }
 

@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use crate::job::Measured;
-use crate::report::COLUMNS;
+use crate::report::columns;
 use crate::results::{Results, Spread};
 
 /// Room for the servers' names, at the left of each row of panels.
@@ -30,11 +30,11 @@ const STYLE: &str = "text{font:11px system-ui,sans-serif;fill:#1f2328}.title{fon
 
 /// Thousand messages per second of server CPU in every cell, median and spread.
 pub(crate) fn svg(results: &Results) -> String {
-    let columns = results.cells.len().min(COLUMNS);
+    let columns = columns(results.cells.len());
     let row_height = TITLE + results.servers.len() * LINE + MARGIN;
-    let panel_width = PANEL.max(PANELS / columns.max(1));
+    let panel_width = PANEL.max(PANELS / columns);
     let width = 2 * MARGIN + NAMES + columns * panel_width;
-    let height = HEAD + results.cells.len().div_ceil(COLUMNS) * row_height;
+    let height = HEAD + results.cells.len().div_ceil(columns) * row_height;
     let mut out = String::new();
     let title = results.question.words().chart;
     let _ = writeln!(
@@ -51,7 +51,7 @@ pub(crate) fn svg(results: &Results) -> String {
     let floor = floor.map_or(String::new(), |floor| format!("; dashes: {floor}"));
     let how = format!("Bars: median of {rounds}{floor}. {}", results.facts.cpu);
     text(&mut out, MARGIN as f64, 36.0, "", &how);
-    for (row, cells) in results.cells.chunks(COLUMNS).enumerate() {
+    for (row, cells) in results.cells.chunks(columns).enumerate() {
         let top = HEAD + row * row_height;
         for (line, server) in results.servers.iter().enumerate() {
             let y = top + TITLE + line * LINE;

@@ -3,7 +3,7 @@
 
 use clap::ValueEnum;
 use load::{
-    Cell, Idle, Measurement, Memory, Plan, Result, Server, drive, handshakes, memory_at_rest,
+    Cell, Idle, Kind, Measurement, Memory, Plan, Result, Server, drive, handshakes, memory_at_rest,
 };
 use serde::Serialize;
 
@@ -20,7 +20,15 @@ pub(crate) enum Question {
     Handshakes,
     /// Memory of connections that idle
     Idle,
+    /// Compressed messages that come back, per second of server CPU; their size, and what a connection keeps
+    Deflate,
 }
+
+/// Opened first by `deflate`. A server that keeps more than `LARGE` for each of so many gets no more.
+const FEW: usize = 500;
+const LARGE: f64 = 64.0 * 1024.0;
+/// What each connection of `deflate` exchanges before it idles.
+pub(crate) const TALK: (usize, usize) = (10, 1 << 10);
 
 /// The words of a question.
 pub(crate) struct Words {
@@ -44,6 +52,15 @@ impl Question {
             Self::Echo => "echo",
             Self::Handshakes => "handshakes",
             Self::Idle => "idle",
+            Self::Deflate => "deflate",
+        }
+    }
+
+    /// The server that the others are compared with, if nobody says otherwise.
+    pub(crate) fn base(self) -> &'static str {
+        match self {
+            Self::Deflate => "newswire_shared",
+            _ => "newswire",
         }
     }
 
@@ -85,6 +102,20 @@ impl Question {
                         needs less",
                 wall: None,
             },
+            Self::Deflate => Words {
+                title: "permessage-deflate: messages per second of server CPU, their size, and memory",
+                chart: "Compressed echo: thousand messages per second of server CPU (size x connections x in flight)",
+                cells: "Cells are SIZExCONNECTIONSxDEPTH (messages in flight on each connection) of varied JSON: 257 \
+                        messages, compressed each for itself and offered as browsers do. Replies are inflated and \
+                        checked.",
+                figures: "Thousand messages per second of server CPU",
+                ratio: "{base} divided by the server, round by round: median, least to greatest. Above 1, {base} does \
+                        more with the same CPU",
+                wall: Some(
+                    "## Thousand messages per second of wall time, and how busy the server's core was\n\n\
+                     At depth 1 also the time from a write to its reply, in µs: median / 99th percentile.",
+                ),
+            },
         }
     }
 
@@ -100,7 +131,7 @@ impl Question {
     /// A figure as a table has it.
     pub(crate) fn figure(self, value: f64) -> String {
         match self {
-            Self::Echo | Self::Handshakes => thousands(value),
+            Self::Echo | Self::Handshakes | Self::Deflate => thousands(value),
             Self::Idle => bytes(value),
         }
     }
@@ -108,7 +139,7 @@ impl Question {
     /// The same as a chart has it, where there is little room.
     pub(crate) fn chart_figure(self, value: f64) -> String {
         match self {
-            Self::Echo | Self::Handshakes => thousands(value),
+            Self::Echo | Self::Handshakes | Self::Deflate => thousands(value),
             Self::Idle => three_figures(value / 1024.0),
         }
     }
@@ -138,6 +169,13 @@ impl Measured {
             Self::Memory(_) => None,
         }
     }
+
+    pub(crate) fn memory(&self) -> Option<&Memory> {
+        match self {
+            Self::Work(_) => None,
+            Self::Memory(memory) => Some(memory),
+        }
+    }
 }
 
 /// One thing to do with each server in each round.
@@ -148,6 +186,8 @@ pub(crate) enum Job {
     Handshakes(usize),
     /// So many connections.
     Idle(usize),
+    /// So many connections, or a few at a server that keeps much for each.
+    Talk(usize),
 }
 
 impl Job {
@@ -159,6 +199,21 @@ impl Job {
             Self::Idle(connections) => ["open", "128 B echoed", "16 KiB echoed"]
                 .map(|when| format!("{connections}, {when}"))
                 .into(),
+            Self::Talk(_) => vec!["memory".into()],
+        }
+    }
+
+    /// Whether its figures are for the question's table and chart. Memory beside rates is not.
+    pub(crate) fn has_column(self) -> bool {
+        !matches!(self, Self::Talk(_))
+    }
+
+    /// In how many of the rounds it is done.
+    pub(crate) fn rounds(self, rounds: u32) -> u32 {
+        if self.has_column() {
+            rounds
+        } else {
+            rounds.min(1)
         }
     }
 
@@ -166,7 +221,9 @@ impl Job {
     pub(crate) fn connections(self) -> usize {
         match self {
             Self::Echo(cell) => cell.connections,
-            Self::Handshakes(connections) | Self::Idle(connections) => connections,
+            Self::Handshakes(connections) | Self::Idle(connections) | Self::Talk(connections) => {
+                connections
+            }
         }
     }
 
@@ -185,12 +242,35 @@ impl Job {
                         now,
                     }))
                 };
-                let mut idle = Idle::open(plan, connections, None)?;
+                let mut idle = Idle::open(plan, Kind::Binary, connections, None)?;
                 let open = look()?;
                 idle.echo(128)?;
                 let small = look()?;
                 idle.echo(16 << 10)?;
                 vec![open, small, look()?]
+            }
+            Self::Talk(connections) => {
+                let before = memory_at_rest(server.pid())?;
+                let mut open = Vec::new();
+                let mut talk = |count: usize| -> Result<Memory> {
+                    let mut idle = Idle::open(plan, Kind::Deflate, count, None)?;
+                    for _ in 0..TALK.0 {
+                        idle.echo(TALK.1)?;
+                    }
+                    let connections = count + open.len() * FEW;
+                    open.push(idle);
+                    let now = memory_at_rest(server.pid())?;
+                    Ok(Memory {
+                        connections,
+                        before,
+                        now,
+                    })
+                };
+                let mut memory = talk(connections.min(FEW))?;
+                if connections > FEW && memory.per_connection() < LARGE {
+                    memory = talk(connections - FEW)?;
+                }
+                vec![Measured::Memory(memory)]
             }
         })
     }

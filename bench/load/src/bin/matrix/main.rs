@@ -2,6 +2,7 @@
 //! Builds nothing: `cargo build --release` first. What a run is, is `job`'s business; what is printed, the report's.
 
 mod chart;
+mod deflate;
 mod job;
 mod report;
 mod results;
@@ -34,6 +35,8 @@ enum Set {
     Text,
     /// 16 B to 1 MiB, on 1, 50 and 1000 connections, and 50 with 16 in flight; needs some GB of memory
     Full,
+    /// Compressed JSON of 128 B, 1 KiB and 16 KiB, 50 connections, 1 and 16 messages in flight
+    Deflate,
 }
 
 impl Set {
@@ -43,6 +46,7 @@ impl Set {
         let (kinds, sizes, shapes): (&[Kind], &[usize], &[_]) = match self {
             Self::Short => (&[Kind::Binary], SHORT, FEW),
             Self::Text => (&[Kind::Ascii, Kind::Utf8], SHORT, FEW),
+            Self::Deflate => (&[Kind::Deflate], &[128, 1 << 10, 16 << 10], FEW),
             Self::Full => (
                 &[Kind::Binary],
                 &[16, 128, 1 << 10, 16 << 10, 1 << 20],
@@ -70,7 +74,7 @@ struct Arguments {
     /// What is asked
     #[arg(value_enum, default_value_t)]
     question: Question,
-    /// How often the whole matrix is run [default: 5; 3 for idle, as memory hardly varies]
+    /// How often the whole matrix is run [default: 5; 3 for idle, as memory hardly varies; the memory of deflate: once]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1000))]
     rounds: Option<u32>,
     /// The time that counts, of each run; longer where neighbours keep a server off its core, or it gets little done
@@ -82,13 +86,13 @@ struct Arguments {
     /// echo: which cells
     #[arg(long, value_enum, default_value = "short")]
     set: Set,
-    /// echo: other cells, each SIZExCONNECTIONSxDEPTH, with :ascii or :utf8 after it for text
+    /// echo, deflate: other cells, each SIZExCONNECTIONSxDEPTH, with :ascii or :utf8 after it for text, :deflate for compressed JSON
     #[arg(long, value_delimiter = ',', conflicts_with = "set")]
     cells: Vec<Cell>,
     /// handshakes: connections under way at once
     #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=1024))]
     at_a_time: u16,
-    /// idle: connections that are opened
+    /// idle, deflate: connections that idle
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u16).range(1..=28_000))]
     connections: u16,
     /// Once a server did less than a quarter of the base in a cell, do not run it there again
@@ -97,9 +101,9 @@ struct Arguments {
     /// Which servers [default: all]
     #[arg(long, value_delimiter = ',')]
     servers: Vec<String>,
-    /// The server that the others are compared with
-    #[arg(long, default_value = "newswire")]
-    base: String,
+    /// The server that the others are compared with [default: newswire; newswire_shared for deflate]
+    #[arg(long)]
+    base: Option<String>,
     /// echo: the server that shows what is possible, always run; `none` for none
     #[arg(long, default_value = "raw")]
     floor: String,
@@ -123,6 +127,19 @@ impl Arguments {
             Question::Echo => self.cells.iter().copied().map(Job::Echo).collect(),
             Question::Handshakes => vec![Job::Handshakes(self.at_a_time.into())],
             Question::Idle => vec![Job::Idle(self.connections.into())],
+            Question::Deflate => {
+                let cells = if self.cells.is_empty() {
+                    Set::Deflate.cells()
+                } else {
+                    self.cells.clone()
+                };
+                let memory = Job::Talk(self.connections.into());
+                let compressed = cells.into_iter().map(|cell| Cell {
+                    kind: Kind::Deflate,
+                    ..cell
+                });
+                compressed.map(Job::Echo).chain([memory]).collect()
+            }
         }
     }
 }
@@ -130,14 +147,14 @@ impl Arguments {
 fn run(arguments: &Arguments) -> Result<()> {
     let question = arguments.question;
     let floor = Some(arguments.floor.clone()).filter(|f| f != "none" && question.has_floor());
-    let (servers, missing) = servers::chosen(&arguments.servers, floor.as_deref())?;
+    let (servers, missing) = servers::chosen(question, &arguments.servers, floor.as_deref())?;
+    let base = arguments.base.as_deref().unwrap_or(question.base());
     for missing in &missing {
         eprintln!("left out: {missing}");
     }
-    if !servers.iter().any(|server| server.name == arguments.base) {
+    if !servers.iter().any(|server| server.name == base) {
         return Err(format!(
-            "{} is not among the servers, so nothing can be compared with it: see --base",
-            arguments.base
+            "{base} is not among the servers, so nothing can be compared with it: see --base"
         )
         .into());
     }
@@ -164,20 +181,26 @@ fn run(arguments: &Arguments) -> Result<()> {
     let mut results = Results {
         facts,
         question,
-        base: arguments.base.clone(),
+        base: base.into(),
         floor,
         servers: servers.iter().map(|server| server.name.into()).collect(),
         missing,
-        cells: jobs.iter().flat_map(|job| job.cells()).collect(),
+        cells: jobs
+            .iter()
+            .filter(|job| job.has_column())
+            .flat_map(|job| job.cells())
+            .collect(),
         rounds,
         skips: arguments.skip_hopeless.then_some(HOPELESS),
         window_s: arguments.window.as_secs_f64(),
         runs: Vec::new(),
     };
-    let total = rounds as usize * jobs.len() * servers.len();
+    let turns: u32 = jobs.iter().map(|job| job.rounds(rounds)).sum();
+    let total = turns as usize * servers.len();
     let mut number = 0;
     for round in 0..rounds {
-        for (row, &job) in jobs.iter().enumerate() {
+        let now = |job: &&Job| round < job.rounds(rounds);
+        for (row, &job) in jobs.iter().filter(now).enumerate() {
             for turn in 0..servers.len() {
                 // Another order in each round and cell: whoever comes after a hungry neighbour is not always the same.
                 let server = &servers[(turn + row + round as usize) % servers.len()];
@@ -273,5 +296,10 @@ mod tests {
         assert!(jobs(&["--set", "text"]).contains(&"16Kx50x1:utf8".into()));
         assert_eq!(jobs(&["handshakes"]), ["32 at a time"]);
         assert_eq!(jobs(&["idle", "--connections", "50"])[0], "50, open");
+        let deflate = jobs(&["deflate"]);
+        assert_eq!(deflate[..2], ["128x50x1:deflate", "1Kx50x1:deflate"]);
+        assert_eq!(deflate[6], "memory");
+        let chosen = jobs(&["deflate", "--cells", "4Kx1x1"]);
+        assert_eq!(chosen, ["4Kx1x1:deflate", "memory"]);
     }
 }

@@ -2,28 +2,42 @@
 
 use std::fmt::Write as _;
 
+use crate::deflate;
 use crate::job::{Measured, Question};
 use crate::results::{Results, Run, Spread, Verdict};
 
-/// Cells in one table, and panels in one row of the chart: the sizes of the full set.
-pub(crate) const COLUMNS: usize = 5;
+/// Cells in one table, and panels in one row of the chart: as many as the full set has sizes, or fewer where that fills
+/// every row.
+pub(crate) fn columns(cells: usize) -> usize {
+    const MOST: usize = 5;
+    cells.div_ceil(cells.div_ceil(MOST).max(1)).max(1)
+}
 
 /// One line while the matrix runs.
 pub(crate) fn progress(question: Question, run: &Run) -> String {
     let figure = run.measured.figure();
-    let figure = figure.map_or("-".into(), |figure| question.figure(figure));
+    let written = |figure| match run.measured {
+        Measured::Work(_) => question.figure(figure),
+        Measured::Memory(_) => bytes(figure),
+    };
+    let figure = figure.map_or("-".into(), written);
     format!("{:<20} {:<20} {figure:>8}", run.cell, run.server)
 }
 
 /// The whole report.
 pub(crate) fn markdown(results: &Results) -> String {
-    let words = results.question.words();
+    let question = results.question;
+    let words = question.words();
     let base = &results.base;
     let mut out = format!("# {}\n\n", words.title);
     facts(&mut out, results);
     out += "\n## Verdict\n\n";
-    for cell in &results.cells {
-        out += &verdict(results, cell);
+    if question == Question::Deflate {
+        out += &deflate::verdict(results);
+    } else {
+        for cell in &results.cells {
+            out += &verdict(results, cell);
+        }
     }
     let _ = write!(
         out,
@@ -39,6 +53,12 @@ pub(crate) fn markdown(results: &Results) -> String {
     }
     out += "\n\n";
     tables(&mut out, results, figures);
+    if question == Question::Deflate {
+        out += "\n## What is left of a message's size\n\n";
+        out += "Payload bytes of the replies, divided by the messages': percent.\n\n";
+        tables(&mut out, results, deflate::size);
+        out += &deflate::memory(results);
+    }
     if let Some(floor) = &results.floor {
         let _ = write!(
             out,
@@ -113,7 +133,11 @@ fn verdict(results: &Results, cell: &str) -> String {
 
 /// One table for every few cells, so that each fits a page.
 fn tables(out: &mut String, results: &Results, entry: fn(&Results, &str, &str) -> String) {
-    for (number, cells) in results.cells.chunks(COLUMNS).enumerate() {
+    for (number, cells) in results
+        .cells
+        .chunks(columns(results.cells.len()))
+        .enumerate()
+    {
         if number > 0 {
             out.push('\n');
         }
@@ -174,7 +198,7 @@ fn wall(results: &Results, server: &str, cell: &str) -> String {
     entry
 }
 
-fn spread(spread: Spread) -> String {
+pub(crate) fn spread(spread: Spread) -> String {
     format!("{:.2}, {:.2}–{:.2}", spread.median, spread.min, spread.max)
 }
 
@@ -268,6 +292,11 @@ mod tests {
         );
         assert!(report.contains("ours is **ahead of every peer in every round**"));
         assert!(!report.contains("wall time") && !report.contains("windows"));
+    }
+
+    #[test]
+    fn rows_are_as_full_as_each_other() {
+        assert_eq!([0, 1, 4, 5, 6, 8, 20].map(columns), [1, 1, 4, 5, 3, 4, 5]);
     }
 
     #[test]

@@ -121,7 +121,8 @@ impl Results {
             .is_some_and(|(skips, ratio)| ratio.median > skips)
     }
 
-    fn quotient(&self, above: &str, below: &str, cell: &str) -> Option<Spread> {
+    /// One server's figure divided by another's, each round by itself.
+    pub(crate) fn quotient(&self, above: &str, below: &str, cell: &str) -> Option<Spread> {
         Spread::of(self.of(above, cell).flat_map(|above| {
             self.of(below, cell)
                 .filter(|below| below.round == above.round)
@@ -146,7 +147,7 @@ impl Results {
         rivals
     }
 
-    fn of(&self, server: &str, cell: &str) -> impl Iterator<Item = &Run> {
+    pub(crate) fn of(&self, server: &str, cell: &str) -> impl Iterator<Item = &Run> {
         self.runs
             .iter()
             .filter(move |run| run.server == server && run.cell == cell)
@@ -169,6 +170,8 @@ pub(crate) mod tests {
             load_cpu_s: 1.0,
             p50_us: None,
             p99_us: None,
+            ratio: None,
+            agreed: None,
         };
         Run {
             server: server.into(),

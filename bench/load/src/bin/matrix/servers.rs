@@ -5,20 +5,22 @@ use std::path::PathBuf;
 
 use load::{Program, Result, bench_directory, locked_version};
 
+use crate::job::Question;
+
 /// Where a server comes from.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Origin {
-    /// `echo_NAME` of this workspace, and the package whose version stands for it.
+    /// `echo_FILE` of this workspace, and the package whose version stands for it.
     Built(&'static str),
-    /// `echo_NAME` of this workspace, which is no WebSocket server.
+    /// `echo_FILE` of this workspace, which is no WebSocket server.
     Floor,
-    /// `peers/node/echo_NAME.cjs`, and the npm package that it needs.
+    /// `peers/node/echo_FILE.cjs`, and the npm package that it needs.
     Node(&'static str),
-    /// `peers/python/echo_NAME.py`, and the PyPI package that it needs.
+    /// `peers/python/echo_FILE.py`, and the PyPI package that it needs.
     Python(&'static str),
 }
 
-/// The servers, in the order of the table.
+/// The servers, in the order of the table: name, which is FILE, and where it comes from.
 const SERVERS: &[(&str, Origin)] = &[
     ("raw", Origin::Floor),
     ("newswire", Origin::Built("newswire")),
@@ -38,6 +40,44 @@ const SERVERS: &[(&str, Origin)] = &[
     ("picows", Origin::Python("picows")),
 ];
 
+/// The servers that compress, in the order of the table: name, FILE, its arguments, and where it comes from.
+const COMPRESSING: &[(&str, &str, &[&str], Origin)] = &[
+    ("newswire_shared", NEWSWIRE, &["shared"], OURS),
+    ("newswire_shared_1", NEWSWIRE, &["shared", "1"], OURS),
+    (
+        "newswire_shared_1_8K",
+        NEWSWIRE,
+        &["shared", "1", "8192"],
+        OURS,
+    ),
+    (
+        "newswire_shared_9_16K",
+        NEWSWIRE,
+        &["shared", "9", "16384"],
+        OURS,
+    ),
+    ("newswire_dedicated", NEWSWIRE, &["dedicated"], OURS),
+    ("newswire_dedicated_1", NEWSWIRE, &["dedicated", "1"], OURS),
+    ("newswire_dedicated_9", NEWSWIRE, &["dedicated", "9"], OURS),
+    ("newswire_off", NEWSWIRE, &["off"], OURS),
+    (
+        "yawc_balanced",
+        "yawc_deflate",
+        &["balanced"],
+        Origin::Built("yawc"),
+    ),
+    (
+        "yawc_low_latency",
+        "yawc_deflate",
+        &["low_latency"],
+        Origin::Built("yawc"),
+    ),
+    ("ws_default", "ws", &["default"], Origin::Node("ws")),
+    ("ws_tuned", "ws", &["tuned"], Origin::Node("ws")),
+];
+const NEWSWIRE: &str = "newswire_deflate";
+const OURS: Origin = Origin::Built("newswire");
+
 /// A server that is here and takes part.
 pub(crate) struct Chosen {
     pub(crate) name: &'static str,
@@ -48,13 +88,48 @@ pub(crate) struct Chosen {
     pub(crate) is_websocket: bool,
 }
 
-/// The servers asked for, in the table's order, or all; the floor among them, always. Then a line for each that is not
-/// installed.
-pub(crate) fn chosen(names: &[String], floor: Option<&str>) -> Result<(Vec<Chosen>, Vec<String>)> {
+/// One of the servers that there are.
+struct Known {
+    name: &'static str,
+    file: &'static str,
+    arguments: &'static [&'static str],
+    origin: Origin,
+}
+
+/// Those that a question is for.
+fn known(question: Question) -> Vec<Known> {
+    let compressing = COMPRESSING
+        .iter()
+        .map(|&(name, file, arguments, origin)| Known {
+            name,
+            file,
+            arguments,
+            origin,
+        });
+    let plain = SERVERS.iter().map(|&(name, origin)| Known {
+        name,
+        file: name,
+        arguments: &[],
+        origin,
+    });
+    match question {
+        Question::Deflate => compressing.collect(),
+        _ => plain.collect(),
+    }
+}
+
+/// The servers of this question that are asked for, in the table's order, or all; the floor among them, always. Then a
+/// line for each that is not installed.
+pub(crate) fn chosen(
+    question: Question,
+    names: &[String],
+    floor: Option<&str>,
+) -> Result<(Vec<Chosen>, Vec<String>)> {
+    let all = known(question);
     let asked = names.iter().map(String::as_str).chain(floor);
     for name in asked {
-        if SERVERS.iter().all(|(known, _)| *known != name) {
-            let known: Vec<_> = SERVERS.iter().map(|(name, _)| *name).collect();
+        if all.iter().all(|known| known.name != name) {
+            let known: Vec<_> = all.iter().map(|known| known.name).collect();
             return Err(format!(
                 "there is no server {name:?}; there are: {}",
                 known.join(", ")
@@ -63,13 +138,14 @@ pub(crate) fn chosen(names: &[String], floor: Option<&str>) -> Result<(Vec<Chose
         }
     }
     let (mut servers, mut missing) = (Vec::new(), Vec::new());
-    for &(name, origin) in SERVERS {
-        let wanted = match origin {
+    for server in all {
+        let name = server.name;
+        let wanted = match server.origin {
             Origin::Floor => false,
             _ => names.is_empty(),
         };
         if wanted || floor == Some(name) || names.iter().any(|asked| asked == name) {
-            match find(name, origin)? {
+            match find(&server)? {
                 Ok(server) => servers.push(server),
                 Err(reason) => missing.push(reason),
             }
@@ -79,16 +155,22 @@ pub(crate) fn chosen(names: &[String], floor: Option<&str>) -> Result<(Vec<Chose
 }
 
 /// The server, or why it cannot take part. That one of this workspace is not built is an error.
-fn find(name: &'static str, origin: Origin) -> Result<std::result::Result<Chosen, String>> {
+fn find(server: &Known) -> Result<std::result::Result<Chosen, String>> {
+    let &Known {
+        name,
+        file,
+        arguments,
+        origin,
+    } = server;
     let cache = bench_directory().join(".cache");
-    let (package, version, program) = match origin {
-        Origin::Built(package) => (package, locked_version(package), Program::built(name)?),
-        Origin::Floor => ("this", Some("workspace".into()), Program::built(name)?),
+    let (package, version, mut program) = match origin {
+        Origin::Built(package) => (package, locked_version(package), Program::built(file)?),
+        Origin::Floor => ("this", Some("workspace".into()), Program::built(file)?),
         Origin::Node(package) => {
             let modules = cache.join("node/node_modules");
             let program = Program {
                 path: "node".into(),
-                arguments: vec![script(&format!("node/echo_{name}.cjs"))],
+                arguments: vec![script(&format!("node/echo_{file}.cjs"))],
                 environment: vec![("NODE_PATH".into(), modules.clone())],
             };
             (package, npm_version(&modules.join(package)), program)
@@ -96,7 +178,7 @@ fn find(name: &'static str, origin: Origin) -> Result<std::result::Result<Chosen
         Origin::Python(package) => {
             let program = Program {
                 path: cache.join("python/bin/python"),
-                arguments: vec![script(&format!("python/echo_{name}.py"))],
+                arguments: vec![script(&format!("python/echo_{file}.py"))],
                 environment: Vec::new(),
             };
             (
@@ -106,6 +188,9 @@ fn find(name: &'static str, origin: Origin) -> Result<std::result::Result<Chosen
             )
         }
     };
+    program
+        .arguments
+        .extend(arguments.iter().map(PathBuf::from));
     let installed = matches!(origin, Origin::Built(_) | Origin::Floor) || version.is_some();
     Ok(if installed {
         Ok(Chosen {
@@ -150,10 +235,11 @@ mod tests {
 
     #[test]
     fn every_script_of_the_table_is_there() {
-        for &(name, origin) in SERVERS {
+        let all = [Question::Echo, Question::Deflate].map(known);
+        for Known { file, origin, .. } in all.into_iter().flatten() {
             let path = match origin {
-                Origin::Node(_) => format!("node/echo_{name}.cjs"),
-                Origin::Python(_) => format!("python/echo_{name}.py"),
+                Origin::Node(_) => format!("node/echo_{file}.cjs"),
+                Origin::Python(_) => format!("python/echo_{file}.py"),
                 Origin::Built(package) => {
                     assert!(locked_version(package).is_some(), "{package}");
                     continue;
@@ -166,7 +252,9 @@ mod tests {
 
     #[test]
     fn a_server_that_does_not_exist_is_refused_with_those_that_do() {
-        let error = chosen(&["uws".into()], None).map(|_| ()).unwrap_err();
+        let error = chosen(Question::Echo, &["uws".into()], None)
+            .map(|_| ())
+            .unwrap_err();
         assert!(
             error
                 .to_string()
