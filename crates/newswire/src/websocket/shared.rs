@@ -35,6 +35,16 @@ const BUDGET: usize = 128;
 /// What a message costs of it for each KiB that it begins.
 const UNITS_A_KIB: usize = 8;
 
+fn units(message: &Message) -> usize {
+    UNITS_A_KIB * (1 + message.len() / 1024)
+}
+
+/// Pending; the task goes on when the reactor has been asked what else is ready.
+fn defer<R>(cx: &mut Context<'_>) -> Poll<R> {
+    let _ = pin!(yield_now()).poll(cx);
+    Poll::Pending
+}
+
 /// Uses up the runtime's budget; pending when there is none left, and then the task is woken to have
 /// more.
 fn charge(cx: &mut Context<'_>, units: usize) -> Poll<()> {
@@ -119,9 +129,7 @@ impl<T: Transport> Shared<T> {
     ) -> Poll<Result<Option<Message>, RecvError>> {
         let in_turn = self.is_in_turn();
         if in_turn && SPENT.get() >= BUDGET {
-            // Woken when the reactor has been asked what else is ready.
-            let _ = pin!(yield_now()).poll(cx);
-            return Poll::Pending;
+            return defer(cx);
         }
         if !in_turn {
             // The task is its user's: it has only the runtime's budget.
@@ -136,11 +144,10 @@ impl<T: Transport> Shared<T> {
         };
         if let Poll::Ready(Ok(Some(message))) = &polled {
             // What is too much is the next call's to wait for.
-            let units = UNITS_A_KIB * (1 + message.len() / 1024);
             if in_turn {
-                SPENT.set(SPENT.get().saturating_add(units));
+                SPENT.set(SPENT.get().saturating_add(units(message)));
             } else {
-                let _ = charge(cx, units);
+                let _ = charge(cx, units(message));
             }
         }
         polled
@@ -318,9 +325,15 @@ impl<T: Transport> Shared<T> {
         let mut inner = self.lock();
         inner.take_unclaimed();
         set_waker(&mut inner.outside.driver, cx);
+        let mut spent = 0;
         loop {
             match inner.poll_message(cx) {
-                Poll::Ready(Ok(Some(_))) => {}
+                Poll::Ready(Ok(Some(message))) => {
+                    spent += units(&message);
+                    if spent >= BUDGET && inner.connection.compresses() && !inner.poll_timer(cx) {
+                        return defer(cx);
+                    }
+                }
                 Poll::Ready(_) => return Poll::Ready(()),
                 Poll::Pending if inner.poll_timer(cx) => {}
                 Poll::Pending => return Poll::Pending,
