@@ -32,11 +32,13 @@ thread_local! {
 /// The budget of a turn of a connection that compresses: as many units as the runtime gives a task.
 const BUDGET: usize = 128;
 
-/// What a message costs of it for each KiB that it begins.
-const UNITS_A_KIB: usize = 8;
+/// What a message costs of it, and each of its KiB besides: sixteen small messages, or three of
+/// 16 KiB, are a turn. Turns that are too short would be a write for each message.
+const UNITS_A_MESSAGE: usize = 8;
+const UNITS_A_KIB: usize = 2;
 
 fn units(message: &Message) -> usize {
-    UNITS_A_KIB * (1 + message.len() / 1024)
+    UNITS_A_MESSAGE + UNITS_A_KIB * (message.len() / 1024)
 }
 
 /// Pending; the task goes on when the reactor has been asked what else is ready.
