@@ -129,12 +129,13 @@ impl Assembler {
         len: usize,
         mask: Option<&mut Mask>,
     ) -> Result<(), ProtocolError> {
+        let is_plain_text = self.is_plain_text();
         let at = self.payload.len() - len;
         let piece = &mut self.payload[at..];
         if let Some(mask) = mask {
             mask.apply(piece);
         }
-        if self.kind == Some(Kind::Text) && !self.compressed {
+        if is_plain_text {
             self.utf8
                 .feed(piece)
                 .map_err(|_| ProtocolError::InvalidUtf8)?;

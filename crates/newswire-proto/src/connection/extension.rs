@@ -17,8 +17,8 @@ pub type WithCodec = fn(&mut dyn FnMut(&mut SharedCodec));
 
 /// The reserved bit of a compressed message's first frame.
 ///
-/// RFC 7692 §6: "The "Per-Message Compressed" bit, which indicates whether or not the message is
-/// compressed." §7: it is RSV1.
+/// RFC 7692 §6: "This document allocates the RSV1 bit of the WebSocket header for PMCEs and calls
+/// the bit the "Per-Message Compressed" bit."
 pub(crate) const RSV1: u8 = 0b100;
 
 /// The extension, if it was negotiated.

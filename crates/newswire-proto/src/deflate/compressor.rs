@@ -43,16 +43,7 @@ impl Compressor {
     /// The compressor of the end with this role.
     #[must_use]
     pub fn new(config: &DeflateConfig, params: DeflateParams, role: Role) -> Self {
-        let (forgets, max_window_bits) = match role {
-            Role::Server => (
-                params.server_no_context_takeover(),
-                params.server_max_window_bits(),
-            ),
-            Role::Client => (
-                params.client_no_context_takeover(),
-                params.client_max_window_bits(),
-            ),
-        };
+        let (forgets, max_window_bits) = params.of_sender(role);
         let compression = config.compression;
         let context = match compression {
             _ if forgets || compression.keeps_nothing() => Context::Nothing,

@@ -44,16 +44,7 @@ impl Decompressor {
     /// The decompressor of the end with this role.
     #[must_use]
     pub fn new(config: &DeflateConfig, params: DeflateParams, role: Role) -> Self {
-        let (forgets, max_window_bits) = match role.peer() {
-            Role::Server => (
-                params.server_no_context_takeover(),
-                params.server_max_window_bits(),
-            ),
-            Role::Client => (
-                params.client_no_context_takeover(),
-                params.client_max_window_bits(),
-            ),
-        };
+        let (forgets, max_window_bits) = params.of_sender(role.peer());
         let context = match config.compression {
             _ if forgets => Context::Nothing,
             Compression::Dedicated { .. } => Context::Dedicated(None),

@@ -7,6 +7,7 @@ use http::HeaderValue;
 
 use super::config::{Compression, DeflateConfig, LEAST_WINDOW_BITS, MAX_WINDOW_BITS};
 use crate::extensions::{self, Extension};
+use crate::role::Role;
 
 const NAME: &str = "permessage-deflate";
 const SERVER_NO_CONTEXT_TAKEOVER: &str = "server_no_context_takeover";
@@ -81,8 +82,7 @@ impl fmt::Display for Written {
     }
 }
 
-/// RFC 7692 §7.1.2.1: the value "MUST be a decimal integer value without leading zeroes between
-/// 8 to 15, inclusive".
+/// RFC 7692 §7.1.2.1: the value is "a decimal integer value without leading zeroes between 8 to 15".
 fn bits(value: &str) -> Option<u8> {
     let bits: u8 = value.parse().ok()?;
     ((8..=15).contains(&bits) && value == bits.to_string()).then_some(bits)
@@ -99,7 +99,7 @@ impl DeflateOffer {
     pub fn read<'a>(lines: impl IntoIterator<Item = &'a HeaderValue>) -> Vec<Self> {
         let lines = lines.into_iter();
         let elements = lines.filter_map(|line| extensions::parse(line.as_bytes()).ok());
-        // RFC 7692 §7.1: "A server MUST decline an extension negotiation offer for this
+        // RFC 7692 §7: "A server MUST decline an extension negotiation offer for this
         // extension if any of the following conditions are met:" a parameter that is not
         // defined, has an invalid value, or comes twice.
         elements
@@ -152,6 +152,21 @@ impl DeflateParams {
     #[must_use]
     pub fn client_max_window_bits(&self) -> u8 {
         self.client_max_window_bits.unwrap_or(MAX_WINDOW_BITS)
+    }
+
+    /// What binds the end with this role when it sends: whether each message is compressed for
+    /// itself, and the bits of its window.
+    pub(super) fn of_sender(&self, role: Role) -> (bool, u8) {
+        match role {
+            Role::Server => (
+                self.server_no_context_takeover,
+                self.server_max_window_bits(),
+            ),
+            Role::Client => (
+                self.client_no_context_takeover,
+                self.client_max_window_bits(),
+            ),
+        }
     }
 
     /// The server's answer, the value of its `Sec-WebSocket-Extensions`.
@@ -299,7 +314,7 @@ impl DeflateConfig {
         Ok(agreed)
     }
 
-    /// RFC 7692 §7.1: "A client MUST _Fail the WebSocket Connection_ if the peer server accepted
+    /// RFC 7692 §7: "A client MUST _Fail the WebSocket Connection_ if the peer server accepted
     /// an extension negotiation offer for this extension with an extension negotiation response
     /// meeting any of the following conditions:" a parameter that is not defined, has an invalid
     /// value, or comes twice, or what the client cannot do.

@@ -2,7 +2,7 @@
 
 use crate::data_path::live;
 use crate::support::{
-    Script, connection, deflating, deliver, events, frame, parse, with_codec, written,
+    Script, connection, deflating, deliver, frame, parse, read_in_place, with_codec, written,
 };
 use bytes::BytesMut;
 use newswire_proto::deflate::{
@@ -232,28 +232,7 @@ fn a_large_compressed_message_is_gathered_where_it_belongs() {
     .collect();
     let [mut client, mut server] = ends(Compression::shared(), DeflateParams::default());
     client.send(noise.clone().into()).unwrap();
-    let mut wire = &written(&mut client)[..];
-    let mut direct = 0;
-    let mut happened = Vec::new();
-    while !wire.is_empty() {
-        let len = wire.len().min(50_000);
-        let len = match server.room() {
-            Some(mut room) => {
-                use bytes::BufMut;
-                let len = len.min(room.remaining_mut());
-                room.put_slice(&wire[..len]);
-                server.handle_read(len);
-                direct += len;
-                len
-            }
-            None => {
-                server.handle_data(BytesMut::from(&wire[..len]));
-                len
-            }
-        };
-        wire = &wire[len..];
-        happened.extend(events(&mut server));
-    }
+    let (happened, direct) = read_in_place(&mut server, &written(&mut client), 50_000);
     assert!(direct > 100_000, "{direct}");
     assert_eq!(happened, received(&[noise.into()]));
 }

@@ -14,6 +14,8 @@ mod deflate;
 #[cfg(feature = "deflate")]
 mod deflate_connection;
 #[cfg(feature = "deflate")]
+mod deflate_limits;
+#[cfg(feature = "deflate")]
 mod deflate_negotiation;
 mod encoded;
 mod fragmentation;

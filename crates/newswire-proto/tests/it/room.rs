@@ -1,36 +1,8 @@
 //! Large payloads that are read to where they belong, as a driver does that uses `room`.
 
-use crate::support::{connection, events, frame};
-use bytes::{BufMut, BytesMut};
-use newswire_proto::{
-    CloseCode, Config, Connection, Event, Failure, Message, OpCode, ProtocolError, Role,
-};
-
-/// Hands `wire` in, in reads of at most `cut` bytes, and as much of it as can be through `room`:
-/// what happened, and how many bytes went that way.
-fn read(receiver: &mut Connection, mut wire: &[u8], cut: usize) -> (Vec<Event>, usize) {
-    let mut happened = Vec::new();
-    let mut direct = 0;
-    while !wire.is_empty() {
-        let len = cut.min(wire.len());
-        let taken = match receiver.room() {
-            Some(mut room) => {
-                let len = len.min(room.remaining_mut());
-                room.put_slice(&wire[..len]);
-                receiver.handle_read(len);
-                direct += len;
-                len
-            }
-            None => {
-                receiver.handle_data(BytesMut::from(&wire[..len]));
-                len
-            }
-        };
-        wire = &wire[taken..];
-        happened.extend(events(receiver));
-    }
-    (happened, direct)
-}
+use crate::support::{connection, frame, read_in_place};
+use bytes::BufMut;
+use newswire_proto::{CloseCode, Config, Event, Failure, Message, OpCode, ProtocolError, Role};
 
 fn text(len: usize) -> String {
     "grün ‖ ".chars().cycle().take(len).collect()
@@ -57,7 +29,7 @@ fn a_large_message_is_the_same_however_it_is_read() {
         .concat();
         for cut in [999, 4096, 65_536, 100_000, wire.len()] {
             let mut receiver = connection(role, Config::new());
-            let (happened, direct) = read(&mut receiver, &wire, cut);
+            let (happened, direct) = read_in_place(&mut receiver, &wire, cut);
             assert_eq!(happened, expected, "in reads of {cut}");
             assert_eq!(direct > 0, cut < wire.len(), "in reads of {cut}: {direct}");
             assert!(receiver.room().is_none(), "nothing is under way");
@@ -69,7 +41,7 @@ fn a_large_message_is_the_same_however_it_is_read() {
 fn there_is_no_more_room_than_the_frame_still_needs() {
     let wire = frame(Role::Client, true, OpCode::Binary, &[1; 200_000]);
     let mut receiver = connection(Role::Server, Config::new());
-    let (happened, _) = read(&mut receiver, &wire[..150_000], 150_000);
+    let (happened, _) = read_in_place(&mut receiver, &wire[..150_000], 150_000);
     assert_eq!(happened, []);
     let rest = wire.len() - 150_000;
     let room = receiver.room().expect("much is to come").remaining_mut();
@@ -80,7 +52,7 @@ fn there_is_no_more_room_than_the_frame_still_needs() {
 fn a_small_rest_is_read_with_what_comes_behind_it() {
     let wire = frame(Role::Client, true, OpCode::Binary, &[1; 200_000]);
     let mut receiver = connection(Role::Server, Config::new());
-    let (happened, _) = read(&mut receiver, &wire[..190_000], 190_000);
+    let (happened, _) = read_in_place(&mut receiver, &wire[..190_000], 190_000);
     assert_eq!(happened, []);
     assert!(receiver.room().is_none());
 }
@@ -91,7 +63,7 @@ fn text_that_is_wrong_fails_in_the_read_that_brings_it() {
     payload[100_000] = 0xFF;
     let wire = frame(Role::Client, true, OpCode::Text, &payload);
     let mut receiver = connection(Role::Server, Config::new());
-    let (_, direct) = read(&mut receiver, &wire[..101_000], 40_000);
+    let (_, direct) = read_in_place(&mut receiver, &wire[..101_000], 40_000);
     assert!(direct > 0);
     let failure = Failure::Protocol(ProtocolError::InvalidUtf8);
     assert_eq!(receiver.failure(), Some(failure));

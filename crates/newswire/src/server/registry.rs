@@ -188,7 +188,7 @@ pub(super) async fn shut_down(registries: &[Arc<Registry>], limit: Duration) -> 
         }
     };
     // The connections keep the same limit for themselves; a moment more lets them.
-    let _ = timeout(limit + Duration::from_millis(500), emptied).await;
+    let _ = timeout(limit.saturating_add(Duration::from_millis(500)), emptied).await;
     let cut = registries.iter().map(|each| each.cut()).sum();
     Shutdown { open, cut }
 }

@@ -1,6 +1,8 @@
 //! The state of a connection, behind the lock of `shared.rs`: the protocol's state machine, the
 //! transport and the timer, and who waits for what. Here bytes are read and written.
 
+#[cfg(feature = "server")]
+use super::budget::{self, Budget};
 use super::seldom::Seldom;
 use super::shared::Shared;
 use super::timer::Timer;
@@ -213,8 +215,9 @@ impl<T: Transport> Inner<T> {
             // Nobody can use the connection; that it may be closing already is fine.
             let _ = self.connection.close(CloseCode::GOING_AWAY, "");
         }
+        let mut left = Budget::WHOLE;
         loop {
-            self.poll_unclaimed();
+            self.poll_unclaimed(&mut left);
             let drained = self.poll_flush().is_ready();
             if self.has_ended() {
                 return;
@@ -225,6 +228,10 @@ impl<T: Transport> Inner<T> {
             if self.recv_waits || self.has_unclaimed() || self.has_last_words() {
                 return;
             }
+            if left.is_spent() && self.connection.compresses() {
+                let _: Poll<()> = budget::defer(cx);
+                return;
+            }
             self.shut_down_when_done(cx);
             if self.poll_read(cx).is_pending() {
                 return;
@@ -232,14 +239,19 @@ impl<T: Transport> Inner<T> {
         }
     }
 
-    /// Takes the next message when there is none yet, and notices the end in any case.
+    /// Takes the next message when there is none yet, and notices the end in any case. Messages
+    /// that nobody will receive are thrown away, as many as there is budget `left` for.
     #[cfg(feature = "server")]
-    fn poll_unclaimed(&mut self) {
+    fn poll_unclaimed(&mut self, left: &mut Budget) {
         while !self.has_unclaimed() || self.connection.state() == State::Closed {
             let Some(message) = self.poll_events() else {
                 return;
             };
             if self.receiver_gone {
+                *left = left.less(&message);
+                if left.is_spent() && self.connection.compresses() {
+                    return;
+                }
                 continue;
             }
             self.seldom().unclaimed = Some(message);

@@ -1,6 +1,7 @@
 //! [`WebSocket`]: an open connection in the user's hands. What happens behind the calls is in
 //! `shared.rs`; nothing here knows about frames.
 
+mod budget;
 #[cfg(feature = "server")]
 pub(crate) mod driver;
 mod futures;

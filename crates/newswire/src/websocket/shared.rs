@@ -6,6 +6,7 @@
 //! reads and writes. *By a task of its own* (`driver.rs`): senders only queue, and the task
 //! writes everything that its turn has produced at once.
 
+use super::budget::{self, Budget};
 use super::inner::{Inner, set_waker};
 #[cfg(feature = "server")]
 use super::timer::{Clock, Timer};
@@ -14,46 +15,16 @@ use crate::transport::Transport;
 use newswire_proto::{CloseCode, CommandError, Connection, EncodedMessage, Message, Utf8Bytes};
 use parking_lot::{Mutex, MutexGuard};
 use std::cell::Cell;
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::mem;
-use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use tokio::task::coop::poll_proceed;
-use tokio::task::yield_now;
 
 thread_local! {
     /// The address of the connection in whose driver's turn this thread is, 0 in none.
     static TURN: Cell<usize> = const { Cell::new(0) };
-    /// What is spent of that turn's budget.
-    static SPENT: Cell<usize> = const { Cell::new(0) };
-}
-
-/// The budget of a turn of a connection that compresses: as many units as the runtime gives a task.
-const BUDGET: usize = 128;
-
-/// What a message costs of it, and each of its KiB besides: sixteen small messages, or three of
-/// 16 KiB, are a turn. Turns that are too short would be a write for each message.
-const UNITS_A_MESSAGE: usize = 8;
-const UNITS_A_KIB: usize = 2;
-
-fn units(message: &Message) -> usize {
-    UNITS_A_MESSAGE + UNITS_A_KIB * (message.len() / 1024)
-}
-
-/// Pending; the task goes on when the reactor has been asked what else is ready.
-fn defer<R>(cx: &mut Context<'_>) -> Poll<R> {
-    let _ = pin!(yield_now()).poll(cx);
-    Poll::Pending
-}
-
-/// Uses up the runtime's budget; pending when there is none left, and then the task is woken to have
-/// more.
-fn charge(cx: &mut Context<'_>, units: usize) -> Poll<()> {
-    for _ in 0..units {
-        ready!(poll_proceed(cx)).made_progress();
-    }
-    Poll::Ready(())
+    /// What that turn may still spend, when the connection compresses.
+    static LEFT: Cell<Budget> = const { Cell::new(Budget::WHOLE) };
 }
 
 /// A message to send, until it is queued.
@@ -130,12 +101,12 @@ impl<T: Transport> Shared<T> {
         cx: &mut Context<'_>,
     ) -> Poll<Result<Option<Message>, RecvError>> {
         let in_turn = self.is_in_turn();
-        if in_turn && SPENT.get() >= BUDGET {
-            return defer(cx);
+        if in_turn && LEFT.get().is_spent() {
+            return budget::defer(cx);
         }
         if !in_turn {
             // The task is its user's: it has only the runtime's budget.
-            ready!(charge(cx, 1));
+            ready!(budget::charge_runtime(cx, 1));
         }
         let polled = match inner.next_at_hand() {
             Some(message) => {
@@ -147,9 +118,9 @@ impl<T: Transport> Shared<T> {
         if let Poll::Ready(Ok(Some(message))) = &polled {
             // What is too much is the next call's to wait for.
             if in_turn {
-                SPENT.set(SPENT.get().saturating_add(units(message)));
+                LEFT.set(LEFT.get().less(message));
             } else {
-                let _ = charge(cx, units(message));
+                let _ = budget::charge_runtime(cx, budget::units(message));
             }
         }
         polled
@@ -295,10 +266,10 @@ impl<T: Transport> Shared<T> {
     /// Runs a turn of the driver: in it, senders on this thread only queue.
     pub(super) fn turn<R>(&self, run: impl FnOnce() -> R) -> R {
         let outer = TURN.replace(std::ptr::from_ref(self).addr());
-        let spent = SPENT.replace(0);
+        let left = LEFT.replace(Budget::WHOLE);
         let result = run();
         TURN.set(outer);
-        SPENT.set(spent);
+        LEFT.set(left);
         result
     }
 
@@ -327,13 +298,13 @@ impl<T: Transport> Shared<T> {
         let mut inner = self.lock();
         inner.take_unclaimed();
         set_waker(&mut inner.outside.driver, cx);
-        let mut spent = 0;
+        let mut left = Budget::WHOLE;
         loop {
             match inner.poll_message(cx) {
                 Poll::Ready(Ok(Some(message))) => {
-                    spent += units(&message);
-                    if spent >= BUDGET && inner.connection.compresses() && !inner.poll_timer(cx) {
-                        return defer(cx);
+                    left = left.less(&message);
+                    if left.is_spent() && inner.connection.compresses() && !inner.poll_timer(cx) {
+                        return budget::defer(cx);
                     }
                 }
                 Poll::Ready(_) => return Poll::Ready(()),

@@ -22,6 +22,9 @@ pub(crate) trait Clock: Send + Sync {
     fn leave(&self, place: u32);
 }
 
+/// No alarm is set for later than this: thirty years, which no clock fails to add.
+const LONGEST: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
+
 pub(super) enum Timer {
     /// Its own, once it was needed.
     Own(Option<Box<Own>>),
@@ -47,6 +50,7 @@ impl Timer {
 
     /// Sets the alarm anew.
     pub(super) fn set(&mut self, wait: Duration) {
+        let wait = wait.min(LONGEST);
         match self {
             Self::Own(Some(own)) => {
                 own.sleep.as_mut().reset(Instant::now() + wait);

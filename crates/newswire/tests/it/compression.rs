@@ -1,12 +1,17 @@
 //! Compression between real ends: who agrees on what, and what goes over the wire.
 
 use crate::support::{echo, message, pair_as, serve, within};
-use newswire::{Compression, Config, Connector, DeflateConfig, EncodedMessage, Message, WebSocket};
+use newswire::{
+    CloseCode, Compression, Config, Connector, DeflateConfig, EncodedMessage, Message, State,
+    WebSocket,
+};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
 
 fn config(compression: Compression) -> Config {
     Config::new().deflate(DeflateConfig::new().compression(compression))
@@ -114,18 +119,42 @@ async fn a_message_for_many_reaches_all_of_them() {
     }
 }
 
+/// Counts how often other tasks have their turn.
+fn count_turns() -> (Arc<AtomicUsize>, AbortHandle) {
+    let turns = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&turns);
+    let counting = tokio::spawn(async move {
+        loop {
+            counted.fetch_add(1, Ordering::Relaxed);
+            tokio::task::yield_now().await;
+        }
+    });
+    (turns, counting.abort_handle())
+}
+
+const FLOOD: usize = 2000;
+
+/// A client that has sent many small messages.
+async fn flooding(url: &str) -> WebSocket {
+    let client = within(newswire::connect(url)).await.unwrap();
+    for n in 0..FLOOD {
+        let text = format!("{n} of many, {n} of many, {n} of many, {n} of many, {n} of many");
+        within(client.feed(text)).await.unwrap();
+    }
+    within(client.flush()).await.unwrap();
+    client
+}
+
 #[tokio::test]
 async fn a_peer_that_floods_with_compressed_messages_leaves_others_their_turn() {
-    const MESSAGES: usize = 2000;
-    let turns = Arc::new(AtomicUsize::new(0));
-    let others = Arc::clone(&turns);
+    let (turns, counting) = count_turns();
     let (seen, mut all_seen) = mpsc::channel(1);
     let server = serve(|it| {
         it.route("/", move |mut ws: WebSocket| {
             let (seen, turns) = (seen.clone(), Arc::clone(&turns));
             async move {
                 let mut at = BTreeSet::new();
-                for _ in 0..MESSAGES {
+                for _ in 0..FLOOD {
                     ws.recv().await?.expect("a message");
                     at.insert(turns.load(Ordering::Relaxed));
                 }
@@ -135,22 +164,30 @@ async fn a_peer_that_floods_with_compressed_messages_leaves_others_their_turn() 
         })
     })
     .await;
-    let counting = tokio::spawn(async move {
-        loop {
-            others.fetch_add(1, Ordering::Relaxed);
-            tokio::task::yield_now().await;
-        }
-    });
-    let client = within(newswire::connect(&server.url("/"))).await.unwrap();
-    for n in 0..MESSAGES {
-        let text = format!("{n} of many, {n} of many, {n} of many, {n} of many, {n} of many");
-        within(client.feed(text)).await.unwrap();
-    }
-    within(client.flush()).await.unwrap();
+    let _client = flooding(&server.url("/")).await;
     let turns = within(all_seen.recv()).await.unwrap();
     counting.abort();
-    assert!(
-        turns > MESSAGES / 50,
-        "{turns} turns for {MESSAGES} messages"
-    );
+    assert!(turns > FLOOD / 50, "{turns} turns for {FLOOD} messages");
+}
+
+#[tokio::test]
+async fn so_it_does_when_nobody_receives_what_it_sends() {
+    let (turns, counting) = count_turns();
+    let server = serve(|it| {
+        it.route("/", |ws: WebSocket| async move {
+            let (sender, receiver) = ws.split();
+            drop(receiver);
+            // Until the peer has closed.
+            while sender.state() == State::Open {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        })
+    })
+    .await;
+    let mut client = flooding(&server.url("/")).await;
+    let before = turns.load(Ordering::Relaxed);
+    within(client.close(CloseCode::NORMAL, "")).await.unwrap();
+    let turns = turns.load(Ordering::Relaxed) - before;
+    counting.abort();
+    assert!(turns > FLOOD / 50, "{turns} turns for {FLOOD} messages");
 }

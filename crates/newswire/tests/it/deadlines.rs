@@ -327,3 +327,26 @@ async fn a_close_that_cannot_be_written_does_not_keep_the_connection() {
     };
     assert!(within(reading).await < 50 << 20, "it was cut in the middle");
 }
+
+#[tokio::test]
+async fn the_longest_timeouts_that_can_be_written_are_only_long() {
+    let config = Config::new()
+        .idle_timeout(Some(Duration::MAX))
+        .close_timeout(Duration::MAX)
+        .handshake_timeout(Duration::MAX);
+    let server = serve(|it| {
+        it.config(config.clone())
+            .route("/echo", crate::support::echo)
+    })
+    .await;
+    let connector = Connector::new().config(config);
+    let url = server.url("/echo");
+    let mut ws = within(connector.connect(&url)).await.unwrap();
+    within(ws.send("still here")).await.unwrap();
+    let echoed = within(ws.recv()).await.unwrap();
+    assert_eq!(echoed, Some("still here".into()));
+    let stopping = server.shut_down();
+    assert_eq!(within(ws.recv()).await.unwrap(), None);
+    let shutdown = within(stopping).await.unwrap();
+    assert_eq!((shutdown.open, shutdown.cut), (1, 0));
+}

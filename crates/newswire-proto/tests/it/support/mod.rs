@@ -11,7 +11,7 @@ pub use inflate::inflate;
 pub use pair::Pair;
 pub use script::Script;
 
-use bytes::{Buf, BytesMut};
+use bytes::{Buf, BufMut, BytesMut};
 use newswire_proto::{Config, Connection, Event, FrameHeader, Mask, OpCode, Role};
 use std::sync::Arc;
 
@@ -72,6 +72,36 @@ pub fn close_payload(code: u16, reason: &str) -> Vec<u8> {
 pub fn deliver(connection: &mut Connection, bytes: &[u8]) -> Vec<Event> {
     connection.handle_data(BytesMut::from(bytes));
     events(connection)
+}
+
+/// Hands `wire` in, in reads of at most `cut` bytes, and as much of it as can be through `room`:
+/// what happened, and how many bytes went that way.
+pub fn read_in_place(
+    receiver: &mut Connection,
+    mut wire: &[u8],
+    cut: usize,
+) -> (Vec<Event>, usize) {
+    let mut happened = Vec::new();
+    let mut direct = 0;
+    while !wire.is_empty() {
+        let len = cut.min(wire.len());
+        let taken = match receiver.room() {
+            Some(mut room) => {
+                let len = len.min(room.remaining_mut());
+                room.put_slice(&wire[..len]);
+                receiver.handle_read(len);
+                direct += len;
+                len
+            }
+            None => {
+                receiver.handle_data(BytesMut::from(&wire[..len]));
+                len
+            }
+        };
+        wire = &wire[taken..];
+        happened.extend(events(receiver));
+    }
+    (happened, direct)
 }
 
 /// All events that are there.

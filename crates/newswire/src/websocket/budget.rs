@@ -1,0 +1,53 @@
+//! How many messages a turn of a connection that compresses may handle. One read may hold thousands
+//! of small compressed messages, each of which costs a hundred times what it would cost otherwise.
+//! Who stops when the budget is spent is in `shared.rs` and `inner.rs`.
+
+use newswire_proto::Message;
+use std::future::Future;
+use std::pin::pin;
+use std::task::{Context, Poll, ready};
+use tokio::task::coop::poll_proceed;
+use tokio::task::yield_now;
+
+/// What a message costs, and each of its KiB besides: sixteen small messages, or three or four of
+/// 16 KiB, are a turn. Turns that are too short would be a write for each message.
+const A_MESSAGE: usize = 8;
+const A_KIB: usize = 2;
+
+/// What is left of a turn.
+#[derive(Clone, Copy)]
+pub(super) struct Budget(usize);
+
+impl Budget {
+    /// As many units as the runtime gives a task.
+    pub(super) const WHOLE: Self = Self(128);
+
+    pub(super) fn is_spent(self) -> bool {
+        self.0 == 0
+    }
+
+    /// What is left after this message.
+    pub(super) fn less(self, message: &Message) -> Self {
+        Self(self.0.saturating_sub(units(message)))
+    }
+}
+
+/// What a message costs.
+pub(super) fn units(message: &Message) -> usize {
+    A_MESSAGE + A_KIB * (message.len() / 1024)
+}
+
+/// Pending; the task goes on when the reactor has been asked what else is ready.
+pub(super) fn defer<R>(cx: &mut Context<'_>) -> Poll<R> {
+    let _ = pin!(yield_now()).poll(cx);
+    Poll::Pending
+}
+
+/// Uses up the runtime's own budget; pending when there is none left, and then the task is woken to
+/// have more.
+pub(super) fn charge_runtime(cx: &mut Context<'_>, units: usize) -> Poll<()> {
+    for _ in 0..units {
+        ready!(poll_proceed(cx)).made_progress();
+    }
+    Poll::Ready(())
+}
