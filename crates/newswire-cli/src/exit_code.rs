@@ -8,7 +8,7 @@ pub(crate) enum ExitCode {
     Success = 0,
     /// Something went wrong that has no code of its own.
     Failure = 1,
-    /// The arguments were wrong.
+    /// The arguments were wrong, or the settings of the environment or of a file.
     Usage = 2,
     /// The server cannot listen: the port is taken, or not allowed, or the address is wrong.
     CannotListen = 3,

@@ -6,12 +6,13 @@ mod bench;
 mod exit_code;
 mod output;
 mod serve;
+mod values;
 
 use args::Command;
 
 fn main() -> std::process::ExitCode {
     let code = match args::parse() {
-        Ok(Command::Serve(options)) => serve::run(&options),
+        Ok(Command::Serve(flags)) => serve::run(&flags),
         Ok(Command::Bench(options)) => bench::run(&options),
         Err(code) => code,
     };

@@ -9,6 +9,8 @@ pub struct Config {
     max_message_size: usize,
     close_timeout: Duration,
     idle_timeout: Option<Duration>,
+    /// `None`: as the idle timeout.
+    write_timeout: Option<Option<Duration>>,
 }
 
 impl Default for Config {
@@ -17,6 +19,7 @@ impl Default for Config {
             max_message_size: 64 << 20,
             close_timeout: Duration::from_secs(5),
             idle_timeout: Some(Duration::from_secs(60)),
+            write_timeout: None,
         }
     }
 }
@@ -47,8 +50,8 @@ impl Config {
         self
     }
 
-    /// How long a peer may stay silent, or leave unread what was sent to it, before the
-    /// connection is cut. Default: 60 seconds; `None` switches it off.
+    /// How long a peer may stay silent before the connection is cut. Default: 60 seconds;
+    /// `None` switches it off.
     ///
     /// It is checked at every half of this time, so that nothing has to be measured for each
     /// message: a peer that was silent for one half is sent a ping, and one that was silent
@@ -58,6 +61,18 @@ impl Config {
     #[must_use]
     pub const fn idle_timeout(mut self, timeout: Option<Duration>) -> Self {
         self.idle_timeout = timeout;
+        self
+    }
+
+    /// How long a peer may leave unread what was sent to it before the connection is cut, from
+    /// when the transport takes no more. Default: as long as
+    /// [`idle_timeout`](Self::idle_timeout); `None` switches it off.
+    ///
+    /// It is checked at every half of this time whether anything was written, so the cut comes
+    /// between one and one and a half times the timeout after the last byte that was.
+    #[must_use]
+    pub const fn write_timeout(mut self, timeout: Option<Duration>) -> Self {
+        self.write_timeout = Some(timeout);
         self
     }
 
@@ -74,5 +89,12 @@ impl Config {
     /// Half of the idle timeout: the time between two checks.
     pub(crate) fn idle_check(&self) -> Option<Duration> {
         self.idle_timeout.map(|timeout| timeout / 2)
+    }
+
+    /// Half of the write timeout: the time between two checks while something waits to be written.
+    pub(crate) fn write_check(&self) -> Option<Duration> {
+        self.write_timeout
+            .unwrap_or(self.idle_timeout)
+            .map(|timeout| timeout / 2)
     }
 }

@@ -97,10 +97,14 @@ pub enum Failure {
     Lost,
     /// The peer sent nothing for the idle timeout, not even an answer to a ping.
     IdleTimeout,
-    /// The peer did not read what was sent to it for the idle timeout.
+    /// The peer did not read what was sent to it for the write timeout.
     WriteTimeout,
     /// The peer did not finish the closing handshake within the close timeout.
     CloseTimeout,
+    /// The peer sent more messages in a time than it may. It was told so with code 1008.
+    MessageRate,
+    /// The peer sent more bytes in a time than it may. It was told so with code 1008.
+    ReceiveRate,
 }
 
 impl Failure {
@@ -110,6 +114,7 @@ impl Failure {
         match self {
             Self::Protocol(error) => Some(error.close_code()),
             Self::MessageTooBig { .. } => Some(CloseCode::TOO_BIG),
+            Self::MessageRate | Self::ReceiveRate => Some(CloseCode::POLICY),
             Self::Lost | Self::IdleTimeout | Self::WriteTimeout | Self::CloseTimeout => None,
         }
     }
@@ -124,8 +129,10 @@ impl fmt::Display for Failure {
             }
             Self::Lost => f.write_str("the connection ended without a close frame"),
             Self::IdleTimeout => f.write_str("the peer stayed silent for the idle timeout"),
-            Self::WriteTimeout => f.write_str("the peer did not read for the idle timeout"),
+            Self::WriteTimeout => f.write_str("the peer did not read for the write timeout"),
             Self::CloseTimeout => f.write_str("the peer did not answer the close in time"),
+            Self::MessageRate => f.write_str("the peer sent more messages a second than it may"),
+            Self::ReceiveRate => f.write_str("the peer sent more bytes a second than it may"),
         }
     }
 }

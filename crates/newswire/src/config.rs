@@ -2,6 +2,7 @@
 
 #[cfg(feature = "deflate")]
 use crate::compression::with_codec;
+use crate::rate::Rate;
 use newswire_proto as proto;
 #[cfg(feature = "deflate")]
 use newswire_proto::deflate::DeflateConfig;
@@ -20,6 +21,9 @@ use std::time::Duration;
 /// | [`handshake_timeout`](Self::handshake_timeout) | 10 s | – |
 /// | [`close_timeout`](Self::close_timeout) | 5 s | – |
 /// | [`idle_timeout`](Self::idle_timeout) | 60 s | – |
+/// | [`write_timeout`](Self::write_timeout) | as `idle_timeout` | – |
+/// | [`max_message_rate`](Self::max_message_rate) | none | – |
+/// | [`max_receive_rate`](Self::max_receive_rate) | none | – |
 /// | `deflate` (feature `deflate`) | shared, 2 KiB | see `Compression` |
 ///
 /// ```
@@ -33,6 +37,8 @@ pub struct Config {
     pub(crate) head: HeadLimits,
     pub(crate) handshake_timeout: Duration,
     pub(crate) max_buffered: usize,
+    pub(crate) message_rate: Option<Rate>,
+    pub(crate) receive_rate: Option<Rate>,
     #[cfg(feature = "deflate")]
     pub(crate) deflate: DeflateConfig,
 }
@@ -44,6 +50,8 @@ impl Default for Config {
             head: HeadLimits::default(),
             handshake_timeout: Duration::from_secs(10),
             max_buffered: 1024 * 1024,
+            message_rate: None,
+            receive_rate: None,
             #[cfg(feature = "deflate")]
             deflate: DeflateConfig::default(),
         }
@@ -75,13 +83,48 @@ impl Config {
         self.connection(|c| c.close_timeout(timeout))
     }
 
-    /// How long a peer may stay silent, or leave unread what was sent to it, before the
-    /// connection is cut; it is sent a ping at half of that time. Default: 60 s, `None`
-    /// switches it off. The check is made at every half, so the cut comes between one and
+    /// How long a peer may stay silent before the connection is cut; it is sent a ping at half of
+    /// that time, whose round trip is then [`latency`](crate::WebSocket::latency). Default: 60 s,
+    /// `None` switches it off. The check is made at every half, so the cut comes between one and
     /// one and a half times the timeout.
     #[must_use]
     pub fn idle_timeout(self, timeout: Option<Duration>) -> Self {
         self.connection(|c| c.idle_timeout(timeout))
+    }
+
+    /// How long a peer may leave unread what was sent to it before the connection is cut. Default:
+    /// as long as [`idle_timeout`](Self::idle_timeout); `None` switches it off. The cut comes
+    /// between one and one and a half times the timeout after the last byte that the transport
+    /// took.
+    #[must_use]
+    pub fn write_timeout(self, timeout: Option<Duration>) -> Self {
+        self.connection(|c| c.write_timeout(timeout))
+    }
+
+    /// How many messages the peer may send in a second on the long run, and how many of them at
+    /// once: each at least 1. Pings and pongs count as messages. Default: as many as it likes.
+    /// A peer that sends more is told so with code 1008, and its connection ended.
+    ///
+    /// ```
+    /// use newswire::Config;
+    ///
+    /// let config = Config::new().max_message_rate(20, 100);
+    /// ```
+    #[must_use]
+    pub const fn max_message_rate(mut self, per_second: u32, burst: u32) -> Self {
+        self.message_rate = Some(Rate::new(per_second as u64, burst as u64));
+        self
+    }
+
+    /// How many bytes the peer may send in a second on the long run, and how many of them at once.
+    /// Everything counts that came through the transport. Default: as many as it likes. A peer that
+    /// sends more is told so with code 1008, and its connection ended.
+    ///
+    /// A burst that is smaller than a message that is allowed lets none of that size through.
+    #[must_use]
+    pub const fn max_receive_rate(mut self, bytes_per_second: u64, burst: u64) -> Self {
+        self.receive_rate = Some(Rate::new(bytes_per_second, burst));
+        self
     }
 
     /// How many bytes may wait to be written before `send` waits too. Default: 1 MiB; more than

@@ -1,5 +1,7 @@
 //! One error type an operation, sorted by who is to blame.
 
+#[cfg(feature = "rustls")]
+use crate::tls::TlsError;
 use newswire_proto::handshake::{HandshakeMisuse, HeadError, Rejection, ResponseError, UriError};
 use newswire_proto::{CommandError, Failure, Message, ProtocolError};
 use std::{fmt, io};
@@ -16,9 +18,12 @@ pub type Result<T = (), E = Error> = std::result::Result<T, E>;
 pub enum ConnectError {
     /// The URL is not one that can be connected to.
     Url(UriError),
-    /// The URL asks for TLS (`wss:`), which needs a transport that speaks it:
-    /// `Connector::connect_over`.
+    /// The URL asks for TLS (`wss:`), which needs the feature `rustls`, or a transport that speaks
+    /// it: `Connector::connect_over`.
     TlsNeeded,
+    /// The server was reached, and there is no TLS with it.
+    #[cfg(feature = "rustls")]
+    Tls(TlsError),
     /// A header or subprotocol that may not be sent.
     Misuse(HandshakeMisuse),
     /// The host's name was not found or nobody answered at its address.
@@ -39,7 +44,9 @@ impl fmt::Display for ConnectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Url(error) => error.fmt(f),
-            Self::TlsNeeded => f.write_str("wss: needs a transport that speaks TLS"),
+            Self::TlsNeeded => f.write_str("wss: needs the feature rustls, or a transport with TLS"),
+            #[cfg(feature = "rustls")]
+            Self::Tls(error) => write!(f, "no TLS with the server: {error}"),
             Self::Misuse(error) => error.fmt(f),
             Self::Connect(error) => write!(f, "cannot connect: {error}"),
             Self::Io(error) => write!(f, "the transport failed in the handshake: {error}"),
@@ -59,8 +66,17 @@ impl std::error::Error for ConnectError {
             Self::Connect(error) | Self::Io(error) => Some(error),
             Self::Head(error) => Some(error),
             Self::Response(error) => Some(error),
+            #[cfg(feature = "rustls")]
+            Self::Tls(error) => Some(error),
             Self::TlsNeeded | Self::Ended | Self::Timeout => None,
         }
+    }
+}
+
+#[cfg(feature = "rustls")]
+impl From<TlsError> for ConnectError {
+    fn from(error: TlsError) -> Self {
+        Self::Tls(error)
     }
 }
 
@@ -115,6 +131,8 @@ pub enum RecvError {
     },
     /// The peer was silent, did not read, or did not answer a close, for too long.
     Timeout(Failure),
+    /// The peer sent more in a time than it may. It was told so with code 1008.
+    RateExceeded(Failure),
     /// The transport failed, or ended without a Close frame
     /// ([`UnexpectedEof`](io::ErrorKind::UnexpectedEof)).
     Io(io::Error),
@@ -125,6 +143,7 @@ impl RecvError {
         match (failure, io) {
             (Failure::Protocol(error), _) => Self::Protocol(error),
             (Failure::MessageTooBig { limit }, _) => Self::MessageTooBig { limit },
+            (rate @ (Failure::MessageRate | Failure::ReceiveRate), _) => Self::RateExceeded(rate),
             (_, Some(error)) => Self::Io(error),
             (Failure::Lost, None) => {
                 Self::Io(io::Error::new(io::ErrorKind::UnexpectedEof, Failure::Lost))
@@ -139,7 +158,7 @@ impl fmt::Display for RecvError {
         match self {
             Self::Protocol(error) => Failure::Protocol(*error).fmt(f),
             Self::MessageTooBig { limit } => Failure::MessageTooBig { limit: *limit }.fmt(f),
-            Self::Timeout(failure) => failure.fmt(f),
+            Self::Timeout(failure) | Self::RateExceeded(failure) => failure.fmt(f),
             Self::Io(error) => error.fmt(f),
         }
     }
@@ -149,7 +168,7 @@ impl std::error::Error for RecvError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Protocol(error) => Some(error),
-            Self::Timeout(failure) => Some(failure),
+            Self::Timeout(failure) | Self::RateExceeded(failure) => Some(failure),
             Self::Io(error) => Some(error),
             Self::MessageTooBig { .. } => None,
         }

@@ -40,8 +40,12 @@
 //! |---|---|---|
 //! | `client` | yes | `connect`, `Connector` |
 //! | `deflate` | yes | `Config::deflate`: compression (permessage-deflate, RFC 7692) |
-//! | `server` | yes | `Server`, `Route`, `Handler`, `accept` |
+//! | `server` | yes | `Server`, `Router`, `Route`, `Handshake`, `accept` |
 //! | `http` | no | `Server::fallback`: a `tower` service for other requests on the same port |
+//! | `rustls` | no | `tls`: `ServerTls`, `ClientTls`; `wss:` for `Connector` |
+//! | `aws-lc-rs` | no | `rustls` with the cryptography of aws-lc-rs in place of ring's |
+//! | `rcgen` | no | `ServerTls::self_signed`, for development |
+//! | `webpki-roots` | no | `ClientTls::webpki_roots`, for machines without trusted authorities |
 //! | `tracing` | no | an event for each refused handshake and each failed handler |
 //!
 //! The protocol itself, without any I/O, is [`proto`].
@@ -52,8 +56,11 @@ mod client;
 mod compression;
 mod config;
 mod error;
+mod rate;
 #[cfg(feature = "server")]
-mod server;
+pub mod server;
+#[cfg(feature = "rustls")]
+pub mod tls;
 mod transport;
 mod websocket;
 
@@ -64,11 +71,16 @@ pub use error::{AcceptError, CloseError, ConnectError, Error, RecvError, Result,
 pub use newswire_proto as proto;
 #[cfg(feature = "deflate")]
 pub use newswire_proto::deflate::{Compression, DeflateConfig, DeflateParams};
+pub use newswire_proto::handshake::Rejection;
 pub use newswire_proto::{
     CloseCode, CloseFrame, CommandError, EncodedMessage, Message, Side, State, Utf8Bytes,
 };
 #[cfg(feature = "server")]
-pub use server::{Handler, HandlerResult, Handling, Route, Server, Shutdown, accept};
+pub use server::{
+    Handler, HandlerResult, Handling, Handshake, IntoRoute, Listener, NetworkError, OriginError,
+    Origins, PeerAddr, Request, Route, Router, Server, Shutdown, Subprotocols, TrustedProxies,
+    accept,
+};
 pub use transport::{Stream, Transport};
 pub use websocket::{FeedFuture, Receiver, RecvFuture, SendFuture, Sender, WebSocket};
 

@@ -1,41 +1,7 @@
-//! Values on the command line of the load generator: times, counts, source addresses, headers.
+//! Values on the command line of the load generator: counts, source addresses, headers.
 //! Each parser's error is the sentence that the user reads.
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::time::Duration;
-
-/// A length of time: `700ms`, `1.5s`, `2m`.
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
-    let units = [
-        ("us", 1e-6),
-        ("µs", 1e-6),
-        ("ms", 1e-3),
-        ("s", 1.0),
-        ("m", 60.0),
-        ("h", 3600.0),
-    ];
-    units
-        .iter()
-        .find_map(|(unit, seconds)| {
-            let number = text.strip_suffix(unit)?.trim_end().parse::<f64>().ok()?;
-            Duration::try_from_secs_f64(number * seconds).ok()
-        })
-        .filter(|duration| *duration <= Duration::from_secs(24 * 3600))
-        .ok_or_else(|| {
-            "write a time up to a day with its unit, such as 700ms, 1.5s or 2m".to_owned()
-        })
-}
-
-/// A length of time that is not nothing.
-pub(super) fn some_time(text: &str) -> Result<Duration, String> {
-    duration(text).and_then(|time| {
-        if time.is_zero() {
-            Err("it must be longer than nothing".to_owned())
-        } else {
-            Ok(time)
-        }
-    })
-}
 
 /// A number of things, or of things a second: `500`, `50k`, `1.5M`.
 pub(super) fn count(text: &str) -> Result<u64, String> {
@@ -86,21 +52,6 @@ pub(super) fn header(text: &str) -> Result<(String, String), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_time_has_a_unit() {
-        assert_eq!(duration("700ms"), Ok(Duration::from_millis(700)));
-        assert_eq!(duration("1.5s"), Ok(Duration::from_millis(1500)));
-        assert_eq!(duration("2m"), Ok(Duration::from_mins(2)));
-        assert_eq!(duration("50us"), Ok(Duration::from_micros(50)));
-        assert_eq!(duration("0s"), Ok(Duration::ZERO));
-        for wrong in [
-            "", "1", "s", "-1s", "NaNs", "infs", "1e300s", "25h", "1 day",
-        ] {
-            assert!(duration(wrong).unwrap_err().contains("700ms"), "{wrong:?}");
-        }
-        assert!(some_time("0s").is_err());
-    }
 
     #[test]
     fn a_count_may_have_a_multiplier() {

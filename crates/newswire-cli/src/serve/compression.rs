@@ -1,6 +1,7 @@
 //! The flags of compression: which of them go together, and the library's settings that they are.
 //! How messages are compressed is the library's to know.
 
+use crate::values::bytes;
 use bytesize::ByteSize;
 use clap::{Args, ValueEnum};
 use newswire::{Compression, DeflateConfig};
@@ -123,10 +124,6 @@ fn history(text: &str) -> Result<ByteSize, String> {
         return Err("at most 32KiB: compression looks back no further".to_owned());
     }
     Ok(size)
-}
-
-fn bytes(size: ByteSize) -> usize {
-    usize::try_from(size.as_u64()).unwrap_or(usize::MAX)
 }
 
 #[cfg(test)]

@@ -1,28 +1,48 @@
-//! `newswire serve`: the echo endpoint, the page, and a clean end.
+//! `newswire serve`: from settings to a server with its echo, and to a clean end. What the settings
+//! are is in `options.rs`, where they come from in `settings`.
 
 mod compression;
+mod files;
+mod options;
 mod page;
+mod settings;
 
-use crate::args::ServeOptions;
 use crate::exit_code::ExitCode;
 use crate::output;
-pub(crate) use compression::CompressionOptions;
-use newswire::{Config, DeflateConfig, Route, Server, Shutdown, WebSocket};
+use files::Root;
+use newswire::{Config, Route, Server, Shutdown, WebSocket};
+use options::{ListeningOptions, ServeOptions};
+pub(crate) use settings::ServeFlags;
 use std::io::{self, IsTerminal};
 use std::num::NonZeroUsize;
 use tokio::runtime::{Builder, LocalOptions};
 use tracing_appender::non_blocking::WorkerGuard;
 
-/// Serves until a signal comes.
-pub(crate) fn run(options: &ServeOptions) -> ExitCode {
-    let deflate = match options.compression.config() {
-        Ok(deflate) => deflate,
-        Err(error) => {
-            output::error(format_args!("{error} (try --help)"));
+/// Serves until a signal comes, or only says what the settings are.
+pub(crate) fn run(flags: &ServeFlags) -> ExitCode {
+    let resolved = settings::resolve(flags, |name| std::env::var_os(name));
+    let prepared = resolved.and_then(|(options, settings)| {
+        let parts = Parts::prepare(&options)?;
+        Ok((options, settings, parts))
+    });
+    let (options, settings, parts) = match prepared {
+        Ok(prepared) => prepared,
+        Err(problems) => {
+            for problem in problems {
+                output::error(problem);
+            }
             return ExitCode::Usage;
         }
     };
-    let _log = log_to_stderr(options.verbose);
+    if options.about.print_config {
+        output::line(settings.to_string().trim_end());
+        return ExitCode::Success;
+    }
+    if options.about.check {
+        output::line("the settings are right");
+        return ExitCode::Success;
+    }
+    let _log = log_to_stderr(options.running.verbose);
     let runtime = match Builder::new_current_thread()
         .enable_all()
         .build_local(LocalOptions::default())
@@ -33,15 +53,48 @@ pub(crate) fn run(options: &ServeOptions) -> ExitCode {
             return ExitCode::Failure;
         }
     };
-    runtime.block_on(serve(options, deflate))
+    runtime.block_on(serve(&options, parts))
 }
 
-async fn serve(options: &ServeOptions, deflate: DeflateConfig) -> ExitCode {
-    let host = options.host.trim_start_matches('[').trim_end_matches(']');
-    let server = match Server::bind((host, options.port)).await {
+/// What can be made of the settings before anything listens, so that `--check` finds what is wrong.
+struct Parts {
+    config: Config,
+    root: Option<Root>,
+}
+
+impl Parts {
+    /// # Errors
+    /// Everything that is wrong, a line each.
+    fn prepare(options: &ServeOptions) -> Result<Self, Vec<String>> {
+        let mut problems = Vec::new();
+        let deflate = options.compression.config();
+        let deflate = deflate.map_err(|problem| problems.push(problem));
+        let files = &options.files;
+        let root = files.root.as_ref().map(|path| {
+            Root::open(path, files.root_hidden).map_err(|error| {
+                let path = path.display();
+                problems.push(format!(
+                    "cannot serve the directory {path}: {error}; see --root"
+                ));
+            })
+        });
+        match (deflate, root.transpose()) {
+            (Ok(deflate), Ok(root)) => Ok(Self {
+                config: options.limits.config(deflate),
+                root,
+            }),
+            _ => Err(problems),
+        }
+    }
+}
+
+async fn serve(options: &ServeOptions, parts: Parts) -> ExitCode {
+    let ListeningOptions { host, port } = &options.listening;
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    let server = match Server::bind((bare, *port)).await {
         Ok(server) => server,
         Err(error) => {
-            output::error(cannot_listen(options, &error));
+            output::error(cannot_listen(&options.listening, &error));
             return ExitCode::CannotListen;
         }
     };
@@ -52,8 +105,8 @@ async fn serve(options: &ServeOptions, deflate: DeflateConfig) -> ExitCode {
             return ExitCode::Failure;
         }
     };
-    let workers = options
-        .workers
+    let workers = options.running.workers;
+    let workers = workers
         .or_else(|| std::thread::available_parallelism().ok())
         .unwrap_or(NonZeroUsize::MIN);
     // One worker is this thread itself.
@@ -70,17 +123,18 @@ async fn serve(options: &ServeOptions, deflate: DeflateConfig) -> ExitCode {
             }
         }
     };
-    let limit = usize::try_from(options.max_message_size.as_u64()).unwrap_or(usize::MAX);
+    let has_page = parts.root.is_none();
     let server = server
-        .config(Config::new().max_message_size(limit).deflate(deflate))
+        .config(parts.config)
         .route("/echo", Route::new(echo).subprotocols(["echo-protocol"]))
-        .fallback(page::router());
+        .fallback(page::router(parts.root));
     let addr = server.local_addr();
     output::line(format_args!(
         "newswire {}, {threads}",
         env!("CARGO_PKG_VERSION")
     ));
-    output::line(format_args!("  page  http://{addr}/"));
+    let what = if has_page { "page " } else { "files" };
+    output::line(format_args!("  {what} http://{addr}/"));
     output::line(format_args!("  echo  ws://{addr}/echo"));
     output::line("Press Ctrl-C to stop.");
     let Shutdown { open, cut, .. } = server.serve_until(signal).await;
@@ -101,8 +155,8 @@ async fn echo(mut ws: WebSocket) -> newswire::Result {
     Ok(())
 }
 
-fn cannot_listen(options: &ServeOptions, error: &io::Error) -> String {
-    let ServeOptions { host, port, .. } = options;
+fn cannot_listen(options: &ListeningOptions, error: &io::Error) -> String {
+    let ListeningOptions { host, port } = options;
     let advice = match error.kind() {
         io::ErrorKind::AddrInUse => {
             "the port is taken; choose another with --port, or --port 0 for a free one"

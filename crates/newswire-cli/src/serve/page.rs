@@ -1,5 +1,6 @@
-//! The page, embedded, and what else is served over plain HTTP.
+//! What is served over plain HTTP: the page, which is embedded, or a directory in its place.
 
+use super::files::Root;
 use axum::Router;
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
@@ -37,10 +38,12 @@ const FILES: &[(&str, &str, &str)] = &[
     page!("/favicon.svg", SVG, "favicon.svg"),
 ];
 
-pub(super) fn router() -> Router {
-    let router = Router::new()
-        .route("/healthz", text("ok\n"))
-        .fallback((StatusCode::NOT_FOUND, "nothing is served at this path\n"));
+pub(super) fn router(root: Option<Root>) -> Router {
+    let router = Router::new().route("/healthz", text("ok\n"));
+    if let Some(root) = root {
+        return router.fallback_service(root.router());
+    }
+    let router = router.fallback((StatusCode::NOT_FOUND, "nothing is served at this path\n"));
     FILES.iter().fold(router, |router, (path, kind, content)| {
         router.route(path, file(kind, content))
     })

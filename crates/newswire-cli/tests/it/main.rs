@@ -12,8 +12,10 @@ mod bench_failures;
 mod bench_server;
 mod compression;
 mod echo;
+mod files;
 mod log;
 mod page;
+mod settings;
 #[cfg(unix)]
 mod signals;
 mod support;

@@ -12,7 +12,7 @@
 //!                                      Closed
 //! ```
 
-use crate::close::CloseFrame;
+use crate::close::{CloseCode, CloseFrame};
 use crate::error::Failure;
 use crate::role::Role;
 
@@ -43,6 +43,8 @@ pub(super) struct Closing {
     pub(super) begun_by: Option<Side>,
     /// A Close frame was queued.
     pub(super) sent: bool,
+    /// The code of the first Close frame, whichever end sent it.
+    pub(super) code: Option<CloseCode>,
     /// The peer's Close frame.
     pub(super) received: Option<CloseFrame>,
     /// Why the connection failed, if it did.

@@ -19,12 +19,12 @@ pub use self::transmit::Transmit;
 use self::closing::Closing;
 use self::receive::{Received, Receiver};
 use self::timers::{Expired, Seen, Timers};
-use crate::close::CloseFrame;
+use crate::close::{CloseCode, CloseFrame};
 use crate::config::Config;
 #[cfg(feature = "deflate")]
 use crate::deflate::{DeflateConfig, DeflateParams};
 use crate::error::Failure;
-use crate::frame::OpCode;
+use crate::frame::{MAX_CONTROL_PAYLOAD, OpCode};
 use crate::message::Message;
 use crate::role::Role;
 use bytes::buf::Limit;
@@ -61,7 +61,7 @@ pub enum Event {
 /// - **inputs** tell it what has happened outside: [`handle_data`](Self::handle_data),
 ///   [`handle_eof`](Self::handle_eof), [`handle_timeout`](Self::handle_timeout);
 /// - **commands** are the user's: [`send`](Self::send), [`ping`](Self::ping),
-///   [`close`](Self::close);
+///   [`close`](Self::close), [`fail`](Self::fail);
 /// - **outputs** say what to do: [`poll_event`](Self::poll_event),
 ///   [`poll_transmit`](Self::poll_transmit), [`poll_timeout`](Self::poll_timeout).
 ///
@@ -181,6 +181,14 @@ impl Connection {
         self.closing.as_deref()?.received.as_ref()
     }
 
+    /// The code that the connection was closed with: that of the first Close frame, whichever end
+    /// sent it. [`CloseCode::ABNORMAL`] when it ended without one; `None` while it is open.
+    #[must_use]
+    pub fn close_code(&self) -> Option<CloseCode> {
+        let closing = self.closing.as_deref()?;
+        Some(closing.code.unwrap_or(CloseCode::ABNORMAL))
+    }
+
     /// Which end began to close, once one has.
     #[must_use]
     pub fn closed_by(&self) -> Option<Side> {
@@ -224,6 +232,14 @@ impl Connection {
                 !self.receiver.has_input() && closing.is_over(self.role(), self.is_drained())
             }
         }
+    }
+
+    /// Something that changes whenever bytes are written.
+    fn written(&self) -> u32 {
+        // Both count, and neither in such steps that their sum would stand still.
+        self.taken
+            .rotate_left(16)
+            .wrapping_add(self.transmit.as_deref().map_or(0, Transmit::written))
     }
 
     fn is_drained(&self) -> bool {
@@ -280,28 +296,46 @@ impl Connection {
         self.timers.begin_closing();
     }
 
+    /// The transport takes no more bytes for now: from here on the write timeout counts, where it
+    /// is shorter than the idle timeout. A driver need not call it; then a peer that does not read
+    /// is noticed later, at a check of the idle timeout.
+    #[inline]
+    pub fn handle_write_blocked(&mut self) {
+        if self.timers.may_block() {
+            self.timers.blocked(&self.config, self.written());
+        }
+    }
+
     /// The time that [`poll_timeout`](Self::poll_timeout) gave has passed. `reading` says
     /// whether the driver was waiting for the peer's bytes meanwhile: a peer is not silent
     /// when nobody listens.
     pub fn handle_timeout(&mut self, reading: bool) {
+        self.handle_timeout_with_ping(reading, b"");
+    }
+
+    /// As [`handle_timeout`](Self::handle_timeout), with what the ping that may be due is to
+    /// hold, up to 125 bytes of it. Gives whether one was sent, so that its pong can be known by
+    /// that, and timed.
+    pub fn handle_timeout_with_ping(&mut self, reading: bool, payload: &[u8]) -> bool {
         let seen = Seen {
             reading,
             inside_frame: self.receiver.is_inside_frame(),
             unwritten: !self.is_drained(),
-            // Both count, and neither in such steps that their sum would stand still.
-            written: self
-                .taken
-                .rotate_left(16)
-                .wrapping_add(self.transmit.as_deref().map_or(0, Transmit::written)),
+            written: self.written(),
         };
         match self.timers.expired(&self.config, seen) {
             Expired::Nothing => {}
-            Expired::SendPing => self.control(OpCode::Ping, b""),
+            Expired::SendPing => {
+                let len = payload.len().min(MAX_CONTROL_PAYLOAD);
+                self.control(OpCode::Ping, &payload[..len]);
+                return true;
+            }
             Expired::Idle => self.cut(Failure::IdleTimeout),
             Expired::Write => self.cut(Failure::WriteTimeout),
             Expired::Close if self.close_frame().is_some() => self.closing_mut().cut = true,
             Expired::Close => self.cut(Failure::CloseTimeout),
         }
+        false
     }
 
     // Outputs.

@@ -96,13 +96,20 @@ impl Connection {
         let closing = self.closing_mut();
         closing.sent = true;
         closing.begun_by.get_or_insert(side);
+        closing.code.get_or_insert(frame.code);
         self.timers.begin_closing();
     }
 
     /// RFC 6455 §7.1.7, "Fail the WebSocket Connection": the peer is told why, unless a
-    /// Close frame was already sent.
+    /// Close frame was already sent, and what it still sends is thrown away. The connection does
+    /// this itself when the peer breaks a rule; a driver does it for a limit of its own.
+    ///
+    /// A connection that has failed, or that the peer has closed, is left as it is.
     #[cold]
-    pub(super) fn fail(&mut self, failure: Failure) {
+    pub fn fail(&mut self, failure: Failure) {
+        if self.ignores_input() {
+            return;
+        }
         self.receiver.discard();
         let closing = self.closing_mut();
         closing.failure = Some(failure);

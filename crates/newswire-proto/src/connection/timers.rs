@@ -5,7 +5,7 @@ use crate::config::Config;
 use std::time::Duration;
 
 /// Bytes that must arrive between two checks for a frame in the making to count as alive.
-const LEAST_PROGRESS: u32 = 1024;
+const LEAST_PROGRESS: u16 = 1024;
 
 /// What the passing of the deadline means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,24 +35,28 @@ pub(super) struct Seen {
     pub(super) written: u32,
 }
 
-/// How long to wait.
-#[derive(Clone, Copy, Debug)]
-enum Wait {
-    /// Until the next look at whether the peer is alive.
-    IdleCheck,
-    /// For the closing handshake.
-    Close,
+/// What is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// The next look at whether the peer is alive.
+    Open,
+    /// The next look at whether the peer reads, which comes sooner.
+    Blocked,
+    /// The closing handshake.
+    Closing,
 }
 
 #[derive(Debug)]
 pub(super) struct Timers {
-    /// A time to wait that the driver has not been told yet.
-    start: Option<Wait>,
-    closing: bool,
+    /// The driver has not been told yet how long to wait.
+    start: bool,
+    phase: Phase,
+    /// Checks on end at which the peer had been silent.
     silent_checks: u8,
-    stalled_checks: u8,
+    /// Checks on end at which something waited and nothing had been written.
+    stalled_checks: u16,
     /// Bytes received since the last check.
-    received: u32,
+    received: u16,
     /// [`Seen::written`] at the last check.
     written: u32,
 }
@@ -60,8 +64,8 @@ pub(super) struct Timers {
 impl Timers {
     pub(super) fn new(config: &Config) -> Self {
         Self {
-            start: config.idle_check().map(|_| Wait::IdleCheck),
-            closing: false,
+            start: config.idle_check().is_some(),
+            phase: Phase::Open,
             silent_checks: 0,
             stalled_checks: 0,
             received: 0,
@@ -71,59 +75,122 @@ impl Timers {
 
     #[inline]
     pub(super) fn is_due(&self) -> bool {
-        self.start.is_some()
+        self.start
     }
 
     #[inline]
     pub(super) fn take(&mut self, config: &Config) -> Option<Duration> {
-        match self.start.take()? {
-            Wait::IdleCheck => config.idle_check(),
-            Wait::Close => Some(config.close_limit()),
+        if !std::mem::take(&mut self.start) {
+            return None;
+        }
+        match self.phase {
+            // Without an idle timeout nothing is looked at until the transport takes no more.
+            Phase::Open => config.idle_check(),
+            Phase::Blocked => config.write_check(),
+            Phase::Closing => Some(config.close_limit()),
         }
     }
 
     #[inline]
     pub(super) fn received(&mut self, len: usize) {
-        self.received = self.received.saturating_add(len as u32);
+        let len = len.min(usize::from(u16::MAX)) as u16;
+        self.received = self.received.saturating_add(len);
     }
 
     /// The closing handshake has begun: from here on only its own deadline counts.
     pub(super) fn begin_closing(&mut self) {
-        if !self.closing {
-            self.closing = true;
-            self.start = Some(Wait::Close);
+        if self.phase != Phase::Closing {
+            self.phase = Phase::Closing;
+            self.start = true;
+        }
+    }
+
+    /// Whether [`blocked`](Self::blocked) may mean something.
+    #[inline]
+    pub(super) fn may_block(&self) -> bool {
+        self.phase == Phase::Open
+    }
+
+    /// The transport takes no more bytes. Where the next check would come too late to notice that
+    /// it goes on like this, one is made sooner.
+    pub(super) fn blocked(&mut self, config: &Config, written: u32) {
+        let sooner = config
+            .write_check()
+            .is_some_and(|write| config.idle_check().is_none_or(|idle| write < idle));
+        if sooner && self.phase == Phase::Open {
+            self.phase = Phase::Blocked;
+            self.stalled_checks = 0;
+            self.written = written;
+            self.start = true;
         }
     }
 
     /// The time has passed: what does that mean?
     pub(super) fn expired(&mut self, config: &Config, seen: Seen) -> Expired {
-        if self.closing {
-            return Expired::Close;
+        match self.phase {
+            Phase::Open => self.expired_open(config, seen),
+            // A peer that reads is alive, and one that does not is let go sooner than for its
+            // silence: here only the writing counts.
+            Phase::Blocked => {
+                self.start = true;
+                if !seen.unwritten {
+                    self.phase = Phase::Open;
+                    self.start = config.idle_check().is_some();
+                    return Expired::Nothing;
+                }
+                if self.stalled_for(seen) >= 2 {
+                    Expired::Write
+                } else {
+                    Expired::Nothing
+                }
+            }
+            Phase::Closing => Expired::Close,
         }
-        self.start = config.idle_check().map(|_| Wait::IdleCheck);
+    }
+
+    fn expired_open(&mut self, config: &Config, seen: Seen) -> Expired {
+        self.start = config.idle_check().is_some();
         let least = if seen.inside_frame { LEAST_PROGRESS } else { 1 };
         let silent = seen.reading && self.received < least;
-        let stalled = seen.unwritten && self.written == seen.written;
         self.silent_checks = if silent {
             self.silent_checks.saturating_add(1)
         } else {
             0
         };
-        self.stalled_checks = if stalled {
-            self.stalled_checks.saturating_add(1)
-        } else {
-            0
-        };
         self.received = 0;
-        self.written = seen.written;
-        if self.stalled_checks >= 2 {
-            Expired::Write
-        } else if self.silent_checks >= 2 {
-            Expired::Idle
-        } else if silent {
+        let stalled = self.stalled_for(seen);
+        if checks_of_write(config).is_some_and(|limit| stalled >= limit) {
+            return Expired::Write;
+        }
+        if self.silent_checks >= 2 {
+            return Expired::Idle;
+        }
+        if seen.unwritten {
+            self.blocked(config, seen.written);
+        }
+        if silent {
             Expired::SendPing
         } else {
             Expired::Nothing
         }
     }
+
+    /// At how many checks on end, this one among them, nothing had been written of what waited.
+    fn stalled_for(&mut self, seen: Seen) -> u16 {
+        let stalled = seen.unwritten && self.written == seen.written;
+        self.stalled_checks = if stalled {
+            self.stalled_checks.saturating_add(1)
+        } else {
+            0
+        };
+        self.written = seen.written;
+        self.stalled_checks
+    }
+}
+
+/// How many checks of an open connection make up the write timeout, where it is not the shorter.
+fn checks_of_write(config: &Config) -> Option<u16> {
+    let (write, idle) = (config.write_check()?, config.idle_check()?);
+    let checks = (2 * write.as_nanos()).div_ceil(idle.as_nanos().max(1));
+    u16::try_from(checks).ok().map(|checks| checks.max(2))
 }

@@ -307,6 +307,7 @@ impl Accepted {
 pub struct Rejection {
     status: StatusCode,
     reason: String,
+    kind: &'static str,
     headers: Vec<(HeaderName, HeaderValue)>,
 }
 
@@ -321,6 +322,7 @@ impl Rejection {
         Self {
             status,
             reason,
+            kind: status.canonical_reason().unwrap_or("other"),
             headers: Vec::new(),
         }
     }
@@ -328,6 +330,11 @@ impl Rejection {
     /// 400: the handshake breaks RFC 6455 or HTTP.
     pub fn bad_request(reason: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, reason)
+    }
+
+    /// 403: not for this client, page or user.
+    pub fn forbidden(reason: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, reason)
     }
 
     /// 404: nothing is served at this path.
@@ -369,10 +376,24 @@ impl Rejection {
         self
     }
 
+    /// Says of which kind it is, where the status does not tell: a word of the program's, by which
+    /// such rejections are counted.
+    pub fn of_kind(mut self, kind: &'static str) -> Self {
+        self.kind = kind;
+        self
+    }
+
     /// The status.
     #[must_use]
     pub fn status(&self) -> StatusCode {
         self.status
+    }
+
+    /// Of which kind it is: what the status is called, such as "Not Found", unless
+    /// [`of_kind`](Self::of_kind) has said otherwise.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        self.kind
     }
 
     /// What was wrong and what to do, on one line.

@@ -54,15 +54,24 @@ fn a_peer_is_not_silent_while_nobody_listens() {
 /// The failure after two whole checks in which `between` happened.
 fn after_checks(
     server: &mut Connection,
+    between: impl FnMut(&mut Connection),
+) -> Option<Failure> {
+    server.poll_timeout().expect("a check is due");
+    after_checks_of(server, 3, between)
+}
+
+fn after_checks_of(
+    server: &mut Connection,
+    checks: usize,
     mut between: impl FnMut(&mut Connection),
 ) -> Option<Failure> {
-    for _ in 0..3 {
-        server.poll_timeout().expect("a check is due");
+    for _ in 0..checks {
         between(server);
         server.handle_timeout(true);
         if server.failure().is_some() {
             break;
         }
+        server.poll_timeout().expect("a check is due");
     }
     server.failure()
 }
@@ -152,4 +161,108 @@ fn data_during_the_closing_handshake_does_not_put_its_end_off() {
     assert_eq!(server.poll_timeout(), None);
     server.handle_timeout(true);
     assert_eq!(server.failure(), Some(Failure::CloseTimeout));
+}
+
+/// A server that has something to write which the transport does not take.
+fn blocked(config: Config) -> Connection {
+    let mut server = connection(Role::Server, config);
+    server.poll_timeout();
+    server.send("unread".into()).unwrap();
+    server.handle_write_blocked();
+    server
+}
+
+#[test]
+fn a_write_timeout_that_is_shorter_than_the_idle_timeout_counts_from_the_blocked_write() {
+    for idle in [None, Some(3600 * SECOND)] {
+        let config = Config::new().idle_timeout(idle);
+        let mut server = blocked(config.write_timeout(Some(10 * SECOND)));
+        assert_eq!(server.poll_timeout(), Some(5 * SECOND));
+        server.handle_write_blocked();
+        assert_eq!(server.poll_timeout(), None, "it is waited for already");
+        server.handle_timeout(true);
+        assert_eq!(server.state(), State::Open);
+        assert_eq!(server.poll_timeout(), Some(5 * SECOND));
+        server.handle_timeout(true);
+        assert_eq!(server.failure(), Some(Failure::WriteTimeout));
+    }
+}
+
+#[test]
+fn a_peer_that_reads_a_little_of_a_blocked_write_is_kept() {
+    let config = Config::new().write_timeout(Some(10 * SECOND));
+    let mut server = blocked(config.idle_timeout(None));
+    for _ in 0..6 {
+        assert_eq!(server.poll_timeout(), Some(5 * SECOND));
+        server.poll_transmit().unwrap().advance(1);
+        server.handle_timeout(true);
+        assert_eq!(server.state(), State::Open);
+    }
+    assert_eq!(server.poll_timeout(), Some(5 * SECOND));
+    server.poll_transmit().unwrap().advance(2);
+    server.handle_timeout(true);
+    assert_eq!(server.poll_timeout(), None, "nothing is to be waited for");
+}
+
+#[test]
+fn when_all_is_written_silence_counts_again() {
+    let config = Config::new()
+        .idle_timeout(Some(60 * SECOND))
+        .write_timeout(Some(SECOND));
+    let mut server = blocked(config);
+    assert_eq!(server.poll_timeout(), Some(SECOND / 2));
+    let output = server.poll_transmit().unwrap();
+    output.advance(output.remaining());
+    server.handle_timeout(true);
+    assert_eq!(server.poll_timeout(), Some(30 * SECOND));
+    server.handle_timeout(true);
+    let output = server.poll_transmit().expect("a ping");
+    output.advance(output.remaining());
+    assert_eq!(server.poll_timeout(), Some(30 * SECOND));
+    server.handle_timeout(true);
+    assert_eq!(server.failure(), Some(Failure::IdleTimeout));
+}
+
+#[test]
+fn a_write_timeout_that_is_longer_than_the_idle_timeout_is_kept_too() {
+    let config = Config::new()
+        .idle_timeout(Some(10 * SECOND))
+        .write_timeout(Some(60 * SECOND));
+    let mut server = blocked(config);
+    server.poll_timeout();
+    let mut checks = 0;
+    while server.failure().is_none() {
+        checks += 1;
+        // It talks, and does not read.
+        deliver(&mut server, &frame(Role::Client, true, OpCode::Text, b"x"));
+        server.handle_timeout(true);
+        assert!(checks < 100, "it is never let go");
+        server.poll_timeout();
+    }
+    assert_eq!(server.failure(), Some(Failure::WriteTimeout));
+    assert!((12..=18).contains(&checks), "{checks} checks of 5 s");
+}
+
+#[test]
+fn the_write_timeout_can_be_switched_off_alone() {
+    let mut server = blocked(Config::new().write_timeout(None));
+    let failure = after_checks_of(&mut server, 70_000, |server| {
+        deliver(server, &frame(Role::Client, true, OpCode::Text, b"x"));
+    });
+    assert_eq!(failure, None);
+}
+
+#[test]
+fn a_keepalive_ping_holds_what_the_driver_gives_and_no_more_than_fits() {
+    let mut server = connection(Role::Server, Config::new());
+    server.poll_timeout();
+    assert!(server.handle_timeout_with_ping(true, b"which one"));
+    let output = server.poll_transmit().unwrap();
+    assert_eq!(output.chunk(), b"\x89\x09which one");
+    output.advance(output.remaining());
+    deliver(&mut server, &frame(Role::Client, true, OpCode::Pong, b""));
+    assert!(!server.handle_timeout_with_ping(true, b"not needed"));
+    assert!(server.handle_timeout_with_ping(true, &[7; 200]));
+    let output = server.poll_transmit().unwrap();
+    assert_eq!((output.remaining(), output.chunk()[1]), (127, 125));
 }

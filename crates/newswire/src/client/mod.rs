@@ -1,13 +1,18 @@
 //! Opening a connection to a server.
 
+#[cfg(feature = "event")]
+pub mod event;
+
 use crate::config::Config;
 use crate::error::ConnectError;
+#[cfg(feature = "rustls")]
+use crate::tls::ClientTls;
 use crate::transport::{self, Stream, Transport};
 use crate::websocket::WebSocket;
 use bytes::{Buf, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use newswire_proto::Connection;
-use newswire_proto::handshake::{ClientHandshake, HeadReader, WebSocketUri};
+use newswire_proto::handshake::{ClientHandshake, HeadReader, ResponseError, WebSocketUri};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
@@ -47,8 +52,11 @@ pub async fn connect(url: &str) -> Result<WebSocket, ConnectError> {
 #[derive(Clone, Debug, Default)]
 pub struct Connector {
     subprotocols: Vec<String>,
+    require_subprotocol: bool,
     headers: HeaderMap,
     config: Config,
+    #[cfg(feature = "rustls")]
+    tls: ClientTls,
 }
 
 impl Connector {
@@ -66,6 +74,14 @@ impl Connector {
         self
     }
 
+    /// Whether a server that takes none of the offered subprotocols fails the connection. RFC 6455
+    /// lets it take none, the WebSockets Standard of web pages does not. Default: no.
+    #[must_use]
+    pub fn require_subprotocol(mut self, require: bool) -> Self {
+        self.require_subprotocol = require;
+        self
+    }
+
     /// A header line to send with the request, beside those that are there already.
     #[must_use]
     pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
@@ -80,7 +96,17 @@ impl Connector {
         self
     }
 
-    /// Opens a WebSocket to `url` over TCP.
+    /// How `wss:` is spoken: whom this end trusts, and what it shows of itself. Default: it trusts
+    /// whom the operating system trusts.
+    #[cfg(feature = "rustls")]
+    #[must_use]
+    pub fn tls(mut self, tls: ClientTls) -> Self {
+        self.tls = tls;
+        self
+    }
+
+    /// Opens a WebSocket to `url` over TCP, and over TLS when it begins with `wss:` (feature
+    /// `rustls`).
     ///
     /// # Errors
     /// [`ConnectError`] says at which step it failed.
@@ -89,6 +115,7 @@ impl Connector {
     /// Dropping the future gives the attempt up.
     pub async fn connect(&self, url: &str) -> Result<WebSocket, ConnectError> {
         let uri = WebSocketUri::parse(url).map_err(ConnectError::Url)?;
+        #[cfg(not(feature = "rustls"))]
         if uri.is_secure() {
             return Err(ConnectError::TlsNeeded);
         }
@@ -96,6 +123,11 @@ impl Connector {
             let stream: Stream = transport::connect(uri.host(), uri.port())
                 .await
                 .map_err(ConnectError::Connect)?;
+            #[cfg(feature = "rustls")]
+            let stream = match uri.is_secure() {
+                true => self.tls.connect(uri.host(), stream).await?,
+                false => stream,
+            };
             self.open(&uri, stream).await
         })
         .await
@@ -161,6 +193,13 @@ impl Connector {
             }
         };
         let negotiated = handshake.verify(&head).map_err(ConnectError::Response)?;
+        let refused = !self.subprotocols.is_empty() && negotiated.subprotocol().is_none();
+        if refused && self.require_subprotocol {
+            return Err(ConnectError::Response(ResponseError::Subprotocol {
+                offered: self.subprotocols.clone(),
+                found: "none".to_owned(),
+            }));
+        }
         let config = self.config.connection.clone();
         let mut connection = Connection::client(config, rand::random);
         #[cfg(feature = "deflate")]

@@ -3,6 +3,7 @@
 
 use super::registry::Registry;
 use crate::websocket::timer::Clock;
+use crate::websocket::traffic::Traffic;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::timeout_at;
@@ -30,6 +31,10 @@ impl Clock for Registry {
 
     fn leave(&self, place: u32) {
         self.give_up(place as usize);
+    }
+
+    fn traffic(&self) -> &Traffic {
+        self.metrics.traffic()
     }
 }
 

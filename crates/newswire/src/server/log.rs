@@ -2,13 +2,13 @@
 //! feature `tracing` nothing is said.
 #![cfg_attr(not(feature = "tracing"), allow(unused_variables))]
 
+use super::request::PeerAddr;
 use crate::websocket::driver::Ended;
 use newswire_proto::handshake::Rejection;
 use std::fmt::Display;
-use std::net::SocketAddr;
 
 /// A request was answered with an error.
-pub(super) fn refused(peer: SocketAddr, target: Option<&str>, rejection: &Rejection) {
+pub(super) fn refused(peer: &Peer, target: Option<&str>, rejection: &Rejection) {
     #[cfg(feature = "tracing")]
     {
         // It is the peer's to choose: no more of it than a line has room for.
@@ -22,9 +22,22 @@ pub(super) fn refused(peer: SocketAddr, target: Option<&str>, rejection: &Reject
 }
 
 /// A connection ended before it had asked for anything.
-pub(super) fn gave_up(peer: SocketAddr, error: &dyn Display) {
+pub(super) fn gave_up(peer: &Peer, error: &dyn Display) {
     #[cfg(feature = "tracing")]
     tracing::debug!(%peer, "{error}");
+}
+
+/// A trusted proxy did not say whom it speaks for, as it has to.
+pub(super) fn no_proxy_header(peer: &Peer, error: &std::io::Error) {
+    #[cfg(feature = "tracing")]
+    tracing::warn!(%peer, "no PROXY protocol header: {error}");
+}
+
+/// The TLS handshake failed, which is mostly the peer's doing.
+#[cfg(feature = "rustls")]
+pub(super) fn tls_failed(peer: &Peer, error: &std::io::Error) {
+    #[cfg(feature = "tracing")]
+    tracing::info!(%peer, "TLS handshake failed: {error}");
 }
 
 /// Whom a connection is with, in as few bytes as can be: every connection keeps it for the day on
@@ -32,15 +45,17 @@ pub(super) fn gave_up(peer: SocketAddr, error: &dyn Display) {
 #[cfg(feature = "tracing")]
 pub(super) enum Peer {
     V4(std::net::SocketAddrV4),
-    V6(Box<std::net::SocketAddrV6>),
+    Other(Box<PeerAddr>),
+    Local,
 }
 
 #[cfg(feature = "tracing")]
-impl From<SocketAddr> for Peer {
-    fn from(peer: SocketAddr) -> Self {
+impl From<PeerAddr> for Peer {
+    fn from(peer: PeerAddr) -> Self {
         match peer {
-            SocketAddr::V4(peer) => Self::V4(peer),
-            SocketAddr::V6(peer) => Self::V6(Box::new(peer)),
+            PeerAddr::Socket(std::net::SocketAddr::V4(peer)) => Self::V4(peer),
+            PeerAddr::Local => Self::Local,
+            peer => Self::Other(Box::new(peer)),
         }
     }
 }
@@ -50,7 +65,8 @@ impl Display for Peer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::V4(peer) => peer.fmt(f),
-            Self::V6(peer) => peer.fmt(f),
+            Self::Other(peer) => peer.fmt(f),
+            Self::Local => PeerAddr::Local.fmt(f),
         }
     }
 }
@@ -60,8 +76,8 @@ impl Display for Peer {
 pub(super) struct Peer;
 
 #[cfg(not(feature = "tracing"))]
-impl From<SocketAddr> for Peer {
-    fn from(_: SocketAddr) -> Self {
+impl From<PeerAddr> for Peer {
+    fn from(_: PeerAddr) -> Self {
         Self
     }
 }

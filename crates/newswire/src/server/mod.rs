@@ -1,26 +1,54 @@
 //! [`Server`]: from a listening socket to handlers. The accept loop is in `listener.rs`, its
-//! threads in `workers.rs`, a connection's opening handshake in `http.rs`.
+//! threads in `workers.rs`; what a connection goes through up to its handler, in this order, in
+//! `preface.rs`, `http.rs` with the rules of `route.rs`, and `handler.rs`.
 
+pub mod auth;
 mod clock;
+pub mod cookies;
+mod forwarded;
 mod handler;
+mod handshake;
 mod http;
+mod limits;
 mod listener;
 mod log;
+mod metrics;
+mod origin;
+mod preface;
+pub mod proxy_protocol;
 mod registry;
+mod request;
+mod route;
+mod router;
+mod subprotocol;
 mod workers;
 
 pub use crate::websocket::driver::{HandlerResult, Handling};
-pub use handler::{Handler, Route};
+pub use cookies::{CookieError, SameSite, SetCookie};
+pub use forwarded::{Forwarded, NetworkError, TrustedProxies};
+pub use handler::Handler;
+pub use handshake::Handshake;
 pub use http::accept;
+pub use listener::Listener;
+pub use metrics::Metrics;
+pub use origin::{OriginError, Origins};
 pub use registry::Shutdown;
+pub use request::{PeerAddr, Request};
+pub use route::{IntoRoute, Route};
+pub use router::Router;
+pub use subprotocol::Subprotocols;
 
 use crate::config::Config;
 use crate::error::Error;
-use std::collections::HashMap;
+use crate::rate::Rate;
+use limits::Limits;
+use router::Paths;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket, ToSocketAddrs};
 
 /// A WebSocket server.
@@ -49,8 +77,8 @@ use tokio::net::{TcpListener, TcpSocket, ToSocketAddrs};
 /// ```
 #[derive(Debug)]
 pub struct Server {
-    listener: TcpListener,
-    local_addr: SocketAddr,
+    listeners: Vec<Listener>,
+    local_addr: Option<SocketAddr>,
     service: Service,
     workers: Option<workers::Workers>,
 }
@@ -75,8 +103,15 @@ fn listen(addr: SocketAddr) -> io::Result<TcpListener> {
 /// What a connection needs to know of its server.
 #[derive(Debug, Default)]
 struct Service {
-    routes: HashMap<Box<str>, Route>,
+    paths: Paths,
     config: Config,
+    trusted_proxies: TrustedProxies,
+    proxy_protocol: bool,
+    limits: Arc<Limits>,
+    shutdown_spread: Duration,
+    metrics: Metrics,
+    #[cfg(feature = "rustls")]
+    tls: Option<crate::tls::ServerTls>,
     #[cfg(feature = "http")]
     fallback: Option<http::Fallback>,
 }
@@ -98,38 +133,142 @@ impl Server {
         Err(failure.unwrap_or_else(|| io::ErrorKind::AddrNotAvailable.into()))
     }
 
-    /// Serves on a socket that listens already.
+    /// Listens on a Unix socket at `path`, which must not be there yet. It stays when the server
+    /// ends.
+    ///
+    /// # Errors
+    /// What the operating system says: that the file is there already, or must not be made.
+    #[cfg(unix)]
+    pub fn bind_unix(path: impl AsRef<std::path::Path>) -> io::Result<Self> {
+        Self::from_listener(tokio::net::UnixListener::bind(path)?)
+    }
+
+    /// Serves on a socket that listens already: tokio's TCP or Unix listener, which may have come
+    /// from the system's service manager.
     ///
     /// # Errors
     /// When the operating system does not tell the socket's address.
-    pub fn from_listener(listener: TcpListener) -> io::Result<Self> {
+    pub fn from_listener(listener: impl Into<Listener>) -> io::Result<Self> {
+        let listener = listener.into();
         Ok(Self {
             local_addr: listener.local_addr()?,
-            listener,
+            listeners: vec![listener],
             service: Service::default(),
             workers: None,
         })
     }
 
-    /// The address that the server listens on.
+    /// Serves on one more socket.
+    ///
+    /// # Errors
+    /// When the operating system does not tell the socket's address.
+    pub fn also_on(mut self, listener: impl Into<Listener>) -> io::Result<Self> {
+        let listener = listener.into();
+        let addr = listener.local_addr()?;
+        self.local_addr = self.local_addr.or(addr);
+        self.listeners.push(listener);
+        Ok(self)
+    }
+
+    /// The address that the server listens on, the first if there are several.
+    ///
+    /// # Panics
+    /// When it listens on Unix sockets only.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
         self.local_addr
+            .expect("a server that listens on Unix sockets only has no address")
     }
 
-    /// Handles connections to `path`, which must match exactly, with `route`: a handler, or a
-    /// [`Route`] where it has options. A later route replaces an earlier one.
+    /// Handles connections to `path` with `route`: a handler, or a [`Route`] where it has rules of
+    /// its own. For paths with parameters, and for handlers with a state, see [`Router`].
     ///
     /// # Panics
-    /// When `path` does not begin with a slash: no request could ever match it.
+    /// As [`Router::route`].
     #[must_use]
-    pub fn route(mut self, path: &str, route: impl Into<Route>) -> Self {
-        assert!(
-            path.starts_with('/'),
-            "a path begins with a slash: {path:?}"
-        );
-        self.service.routes.insert(path.into(), route.into());
+    pub fn route<A>(mut self, path: &str, route: impl IntoRoute<(), A>) -> Self {
+        self.service.paths.insert(path, route.into_route().bind(()));
         self
+    }
+
+    /// The routes, instead of those that were given before.
+    #[must_use]
+    pub fn router<S: Clone + Send + Sync + 'static>(mut self, router: Router<S>) -> Self {
+        self.service.paths = router.into_paths();
+        self
+    }
+
+    /// The proxies that tell the truth about their clients: what they write into `Forwarded` (RFC
+    /// 7239) or `X-Forwarded-For`, `-Proto` and `-Host` is believed, and goes into
+    /// [`Request::peer_addr`], [`Request::is_secure`] and [`Request::host`]. Default: none.
+    #[must_use]
+    pub fn trusted_proxies(mut self, proxies: TrustedProxies) -> Self {
+        self.service.trusted_proxies = proxies;
+        self
+    }
+
+    /// Whether connections from [`trusted_proxies`](Self::trusted_proxies) begin with a header of
+    /// the PROXY protocol, version 1 or 2. Then one that does not is cut; those of others are
+    /// direct, and must not have one. Default: no.
+    #[must_use]
+    pub fn proxy_protocol(mut self, expected: bool) -> Self {
+        self.service.proxy_protocol = expected;
+        self
+    }
+
+    /// Speaks TLS on every connection. Default: none.
+    #[cfg(feature = "rustls")]
+    #[must_use]
+    pub fn tls(mut self, tls: crate::tls::ServerTls) -> Self {
+        self.service.tls = Some(tls);
+        self
+    }
+
+    fn limits(mut self, change: impl FnOnce(&mut limits::Settings)) -> Self {
+        let mut settings = self.service.limits.settings();
+        change(&mut settings);
+        self.service.limits = Limits::new(settings);
+        self
+    }
+
+    /// How many connections there may be at once, those in their handshake among them. More are
+    /// answered with 503 and `Retry-After`; when even these are very many, some are hung up on.
+    /// Default: as many as come.
+    #[must_use]
+    pub fn max_connections(self, count: usize) -> Self {
+        self.limits(|it| it.connections = Some(count))
+    }
+
+    /// How many connections a client may have at once: those of its IPv4 address, or of its IPv6
+    /// network of 64 bits. Behind [`trusted_proxies`](Self::trusted_proxies) it is the client that
+    /// counts, not the proxy; clients of Unix sockets are not counted. More are answered with 429
+    /// and `Retry-After`. Default: as many as come.
+    #[must_use]
+    pub fn max_connections_per_address(self, count: u32) -> Self {
+        self.limits(|it| it.connections_per_address = Some(count))
+    }
+
+    /// How many new connections a client may make in a second, on the long run and at once; who is
+    /// a client is said at [`max_connections_per_address`](Self::max_connections_per_address).
+    /// More are answered with 429 and `Retry-After`. Default: as many as come.
+    #[must_use]
+    pub fn max_connection_rate_per_address(self, per_second: u32) -> Self {
+        let rate = Rate::new(per_second.into(), per_second.into());
+        self.limits(|it| it.connection_rate_per_address = Some(rate))
+    }
+
+    /// Over which time a shutdown closes the connections, evenly, so that their clients do not all
+    /// come back elsewhere at once. Default: none, all are closed at once.
+    #[must_use]
+    pub fn shutdown_spread(mut self, time: Duration) -> Self {
+        self.service.shutdown_spread = time;
+        self
+    }
+
+    /// What the server counts, to be read at any time from now on.
+    #[must_use]
+    pub fn metrics(&self) -> Metrics {
+        self.service.metrics.clone()
     }
 
     /// Limits and timeouts.
@@ -187,7 +326,7 @@ impl Server {
     /// # }
     /// ```
     pub async fn workers(mut self, count: NonZeroUsize) -> io::Result<Self> {
-        self.workers = Some(workers::Workers::start(count).await?);
+        self.workers = Some(workers::Workers::start(count, &self.service.metrics).await?);
         Ok(self)
     }
 
@@ -205,12 +344,12 @@ impl Server {
     }
 
     /// Serves until `signal` is ready, then shuts down gracefully: it stops listening, closes
-    /// every connection with code 1001, waits for the handlers for the close timeout, and
-    /// cuts what is left.
+    /// every connection with code 1001, spread over [`shutdown_spread`](Self::shutdown_spread),
+    /// waits for the handlers for the close timeout, and cuts what is left.
     ///
     /// # Cancel safety
     /// Dropping the future stops accepting; connections that are open go on.
     pub async fn serve_until(self, signal: impl Future<Output = ()>) -> Shutdown {
-        listener::run(self.listener, self.service, self.workers, signal).await
+        listener::run(self.listeners, self.service, self.workers, signal).await
     }
 }

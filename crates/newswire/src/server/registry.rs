@@ -1,16 +1,22 @@
 //! The connections that a server has open, so that a shutdown reaches all of them.
 
 use super::clock::Due;
+use super::limits::{Limits, Permit, Place as LimitPlace, Refused};
+use super::metrics::Metrics;
 use crate::transport::Stream;
 use crate::websocket::shared::Shared;
 use newswire_proto::CloseCode;
 use parking_lot::{Mutex, MutexGuard};
 use slab::Slab;
+use std::future::{Future, poll_fn};
+use std::net::IpAddr;
+use std::pin::pin;
 use std::sync::{Arc, Weak};
+use std::task::Poll;
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 
 /// How a server ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +37,7 @@ pub(super) struct Registry {
     pub(super) began: Instant,
     /// Told when there is an alarm before all others.
     pub(super) sooner: Notify,
+    pub(super) metrics: Metrics,
 }
 
 #[derive(Default)]
@@ -43,6 +50,10 @@ pub(super) struct Entries {
     /// When the next alarm goes off, or earlier.
     pub(super) next_due: Option<Due>,
     slab: Slab<Entry>,
+    /// The server's limits, once a connection has come that is under them, and its place in them,
+    /// by its key in `slab`.
+    limits: Option<Arc<Limits>>,
+    limited: Vec<LimitPlace>,
 }
 
 struct Entry {
@@ -93,30 +104,55 @@ impl std::fmt::Debug for Entries {
     }
 }
 
-impl Default for Registry {
-    fn default() -> Self {
-        Self {
-            entries: Mutex::default(),
-            empty: Notify::new(),
-            began: Instant::now(),
-            sooner: Notify::new(),
+impl Entries {
+    fn set_limited(&mut self, key: usize, place: LimitPlace) {
+        if place != LimitPlace::NONE && self.limited.len() <= key {
+            self.limited.resize(key + 1, LimitPlace::NONE);
         }
+        if let Some(limited) = self.limited.get_mut(key) {
+            *limited = place;
+        }
+    }
+
+    /// Takes out what the connection had taken up of the limits.
+    fn take_limited(&mut self, key: usize) -> Option<(Arc<Limits>, LimitPlace)> {
+        let place = self.limited.get_mut(key)?;
+        let place = std::mem::replace(place, LimitPlace::NONE);
+        Some((Arc::clone(self.limits.as_ref()?), place))
     }
 }
 
 impl Registry {
+    pub(super) fn new(metrics: &Metrics) -> Arc<Self> {
+        let registry = Arc::new(Self {
+            entries: Mutex::default(),
+            empty: Notify::new(),
+            began: Instant::now(),
+            sooner: Notify::new(),
+            metrics: metrics.clone(),
+        });
+        metrics.watch(&registry);
+        registry
+    }
+
     pub(super) fn lock(&self) -> MutexGuard<'_, Entries> {
         self.entries.lock()
     }
 
-    /// Registers a connection whose task is about to be spawned.
-    pub(super) fn register(self: &Arc<Self>) -> Registered {
+    /// Registers a connection that was let in, and whose task is about to be spawned.
+    pub(super) fn register(self: &Arc<Self>, permit: Permit) -> Registered {
+        let (limits, place) = permit.keep();
+        let mut entries = self.lock();
+        let key = entries.slab.insert(Entry {
+            task: None,
+            connection: Weak::new(),
+            due: NEVER,
+        });
+        entries.set_limited(key, place);
+        entries.limits.get_or_insert(limits);
+        drop(entries);
         Registered {
-            key: self.lock().slab.insert(Entry {
-                task: None,
-                connection: Weak::new(),
-                due: NEVER,
-            }),
+            key,
             registry: Arc::clone(self),
         }
     }
@@ -124,9 +160,16 @@ impl Registry {
     /// A connection's place is free again.
     pub(super) fn give_up(&self, key: usize) {
         let mut entries = self.lock();
-        entries.slab.try_remove(key);
+        if entries.slab.try_remove(key).is_none() {
+            return;
+        }
+        let limited = entries.take_limited(key);
         if entries.slab.is_empty() {
             self.empty.notify_waiters();
+        }
+        drop(entries);
+        if let Some((limits, place)) = limited {
+            limits.give_back(place);
         }
     }
 
@@ -147,23 +190,27 @@ impl Registry {
         }
     }
 
-    /// Closes every connection with 1001; how many there were.
-    fn begin_closing(&self) -> usize {
-        let mut entries = self.lock();
-        entries.closing = true;
-        let open = entries.slab.len();
-        let connections: Vec<_> = entries
-            .slab
-            .iter()
-            .filter_map(|(_, entry)| entry.connection.upgrade())
-            .collect();
+    /// How many bytes wait to be written.
+    pub(super) fn queued_bytes(&self) -> u64 {
         // Not under the lock: a connection that ends takes itself out.
-        drop(entries);
-        for connection in connections {
-            // An error means that it is closing already.
-            let _ = connection.begin_close(CloseCode::GOING_AWAY, "".into());
-        }
-        open
+        let connections = self.connections();
+        let queued = connections.iter().filter_map(Weak::upgrade);
+        queued.map(|it| it.buffered_amount() as u64).sum()
+    }
+
+    fn connections(&self) -> Vec<Weak<Shared<Stream>>> {
+        let entries = self.lock();
+        let connections = entries.slab.iter();
+        connections
+            .map(|(_, entry)| Weak::clone(&entry.connection))
+            .collect()
+    }
+
+    /// From now on a handshake is refused, and a connection that opens is closed at once; which
+    /// connections there are.
+    fn begin_closing(&self) -> Vec<Weak<Shared<Stream>>> {
+        self.lock().closing = true;
+        self.connections()
     }
 
     /// Cuts the connections that are left; how many there are.
@@ -179,14 +226,57 @@ impl Registry {
     }
 }
 
-/// Closes everything, waits for the end, and cuts what has not ended after `limit`.
-pub(super) async fn shut_down(registries: &[Arc<Registry>], limit: Duration) -> Shutdown {
-    let open = registries.iter().map(|each| each.begin_closing()).sum();
+/// How often some connections are closed when that is spread over a time.
+const STEP: Duration = Duration::from_millis(20);
+
+/// Closes every connection with 1001, evenly over the time of `spread`.
+async fn close_all(connections: &[Weak<Shared<Stream>>], spread: Duration) {
+    let steps = (spread.as_nanos() / STEP.as_nanos()).clamp(1, connections.len().max(1) as u128);
+    let steps = steps as usize;
+    let began = Instant::now();
+    for step in 0..steps {
+        // The first are closed now, and the last a step before the time is over.
+        let share = |step| step * connections.len() / steps;
+        for connection in &connections[share(step)..share(step + 1)] {
+            if let Some(connection) = connection.upgrade() {
+                // An error means that it is closing already.
+                let _ = connection.begin_close(CloseCode::GOING_AWAY, "".into());
+            }
+        }
+        if step + 1 < steps {
+            sleep_until(began + spread.mul_f64((step + 1) as f64 / steps as f64)).await;
+        }
+    }
+}
+
+/// Closes everything, spread over a time, waits for the end, and cuts what has not ended `limit`
+/// after that time.
+pub(super) async fn shut_down(
+    registries: &[Arc<Registry>],
+    spread: Duration,
+    limit: Duration,
+) -> Shutdown {
+    let open = registries.iter().map(|each| each.len()).sum();
+    let connections: Vec<_> = registries
+        .iter()
+        .flat_map(|each| each.begin_closing())
+        .collect();
     let emptied = async {
         for registry in registries {
             registry.emptied().await;
         }
     };
+    let mut emptied = pin!(emptied);
+    let mut closing = pin!(close_all(&connections, spread));
+    let nobody_is_left = poll_fn(|cx| {
+        if closing.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(false);
+        }
+        emptied.as_mut().poll(cx).map(|()| true)
+    });
+    if nobody_is_left.await {
+        return Shutdown { open, cut: 0 };
+    }
     // The connections keep the same limit for themselves; a moment more lets them.
     let _ = timeout(limit.saturating_add(Duration::from_millis(500)), emptied).await;
     let cut = registries.iter().map(|each| each.cut()).sum();
@@ -228,6 +318,26 @@ impl Registered {
         }
     }
 
+    /// The connection is charged to the address of its client, which is only known now.
+    ///
+    /// # Errors
+    /// Which limit that address has reached.
+    pub(super) fn charge(&self, ip: IpAddr) -> Result<(), Refused> {
+        let mut entries = self.registry.lock();
+        let limits = entries.limits.clone();
+        let place = entries.limited.get(self.key).copied();
+        let (Some(limits), Some(place)) = (limits, place) else {
+            return Ok(());
+        };
+        let place = limits.charge(place, ip, Instant::now())?;
+        entries.set_limited(self.key, place);
+        Ok(())
+    }
+
+    pub(super) fn metrics(&self) -> &Metrics {
+        &self.registry.metrics
+    }
+
     /// Whether the server is shutting down.
     pub(super) fn is_closing(&self) -> bool {
         self.registry.lock().closing
@@ -243,6 +353,7 @@ impl Registered {
         }
         let closing = entries.closing;
         drop(entries);
+        self.registry.metrics.websocket_opened();
         connection.set_clock(Arc::clone(&self.registry) as _, key as u32);
         if closing {
             let _ = connection.begin_close(CloseCode::GOING_AWAY, "".into());

@@ -1,17 +1,16 @@
 //! Threads with a runtime each, and which of them a connection goes to. What runs on them is
 //! `listener.rs`'s to know.
 
-use super::listener::{Accepted, PAUSE, spawn};
+use super::listener::{Accepted, Admitted, Detached, PAUSE, Socket, spawn};
+use super::metrics::Metrics;
 use super::registry::Registry;
 use super::{Service, log};
 use std::io;
-use std::net::{self, SocketAddr};
 use std::num::NonZeroUsize;
 use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
-use tokio::net::TcpStream;
 use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, timeout};
@@ -35,7 +34,7 @@ struct Worker {
 }
 
 /// A connection on its way to its worker: in no runtime.
-type HandedOver = (net::TcpStream, Accepted);
+type HandedOver = (Detached, Accepted);
 
 /// How a worker's end is noticed.
 #[derive(Debug)]
@@ -47,25 +46,25 @@ struct Ending {
 
 impl Workers {
     /// Starts `count` threads, which wait for connections.
-    pub(super) async fn start(count: NonZeroUsize) -> io::Result<Self> {
+    pub(super) async fn start(count: NonZeroUsize, metrics: &Metrics) -> io::Result<Self> {
         let mut workers = Vec::with_capacity(count.get());
         for number in 0..count.get() {
-            workers.push(Worker::start(number).await?);
+            workers.push(Worker::start(number, metrics).await?);
         }
         Ok(Self(workers))
     }
 
     /// Gives a connection to the worker that has the fewest.
-    pub(super) async fn take(&self, stream: TcpStream, peer: SocketAddr, service: &Arc<Service>) {
-        let stream = match stream.into_std() {
-            Ok(stream) => stream,
+    pub(super) async fn take(&self, socket: Socket, admitted: Admitted, service: &Arc<Service>) {
+        let socket = match socket.detach() {
+            Ok(socket) => socket,
             Err(error) => return log::accept_failed(&error),
         };
         let worker = self.least_loaded().await;
-        let accepted = Accepted::new(peer, service, &worker.registry);
+        let accepted = Accepted::new(admitted, service, &worker.registry);
         worker
             .queue
-            .try_send((stream, accepted))
+            .try_send((socket, accepted))
             .expect("there was room, and a worker ends only after its queue has");
     }
 
@@ -105,9 +104,9 @@ impl Workers {
 }
 
 impl Worker {
-    async fn start(number: usize) -> io::Result<Self> {
+    async fn start(number: usize, metrics: &Metrics) -> io::Result<Self> {
         let (queue, connections) = mpsc::channel(QUEUE);
-        let registry = Arc::new(Registry::default());
+        let registry = Registry::new(metrics);
         let (ending, ended) = oneshot::channel();
         let (started, starting) = oneshot::channel();
         let own = Arc::clone(&registry);
@@ -147,9 +146,9 @@ impl Worker {
 /// Runs connections until no more can come and the last has ended.
 fn work(runtime: &LocalRuntime, mut connections: mpsc::Receiver<HandedOver>, registry: &Registry) {
     runtime.block_on(async {
-        while let Some((stream, accepted)) = connections.recv().await {
-            match TcpStream::from_std(stream) {
-                Ok(stream) => spawn(stream, accepted),
+        while let Some((socket, accepted)) = connections.recv().await {
+            match socket.attach() {
+                Ok(socket) => spawn(socket, accepted),
                 Err(error) => log::accept_failed(&error),
             }
         }

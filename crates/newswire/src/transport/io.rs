@@ -32,7 +32,7 @@ thread_local! {
     static OUTPUT: Cell<Option<Box<Transmit>>> = const { Cell::new(None) };
 }
 
-/// Reads once into `connection`, which takes large payloads where they belong. `false` means the
+/// Reads once into `connection`, which takes large payloads where they belong; how much, and 0 is the
 /// end. `emptied` is this function's own, from one call to the next.
 #[inline]
 pub(crate) fn poll_receive<T: Transport>(
@@ -40,16 +40,16 @@ pub(crate) fn poll_receive<T: Transport>(
     emptied: &mut bool,
     connection: &mut Connection,
     cx: &mut Context<'_>,
-) -> Poll<io::Result<bool>> {
+) -> Poll<io::Result<usize>> {
     if let Some(mut room) = connection.room() {
         let len = ready!(poll_read_into(transport, emptied, cx, &mut room))?;
         connection.handle_read(len);
-        return Poll::Ready(Ok(len > 0));
+        return Poll::Ready(Ok(len));
     }
     let data = ready!(poll_read(transport, emptied, cx))?;
-    let is_open = !data.is_empty();
+    let len = data.len();
     connection.handle_data(data);
-    Poll::Ready(Ok(is_open))
+    Poll::Ready(Ok(len))
 }
 
 /// Reads once. No bytes mean the end.
@@ -101,8 +101,8 @@ fn poll_read_into<T: Transport>(
 
 /// The stream that is nearly every transport, which has shorter ways than the traits.
 #[inline]
-fn as_stream<T: Transport>(transport: &T) -> Option<&Stream> {
-    (transport as &dyn Any).downcast_ref()
+fn as_stream<T: Transport>(transport: &mut T) -> Option<&mut Stream> {
+    (transport as &mut dyn Any).downcast_mut()
 }
 
 /// Writes all that `connection` wants written, and has a transport with a buffer of its own (TLS)

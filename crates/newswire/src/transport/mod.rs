@@ -1,11 +1,14 @@
 //! What carries the bytes. Only the files of this folder touch I/O types.
 
 pub(crate) mod io;
-mod tcp;
+mod socket;
+mod stream;
+#[cfg(feature = "rustls")]
+pub(crate) mod tls;
 
-pub use tcp::Stream;
+pub use stream::Stream;
 #[cfg(feature = "client")]
-pub(crate) use tcp::connect;
+pub(crate) use stream::connect;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 

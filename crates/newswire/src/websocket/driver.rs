@@ -5,6 +5,7 @@
 //! first message that nobody has received yet.
 
 use super::shared::Shared;
+use super::turn::Moved;
 use crate::Error;
 use crate::transport::Transport;
 use newswire_proto::CloseCode;
@@ -89,7 +90,7 @@ impl<T: Transport, H: Handling, F: Fn(&Ended)> Driver<T, H, F> {
         let handler = handler.ok();
         if handler.is_none() {
             on_end(&Ended::Panicked);
-            begin_close(&shared, &Ended::Panicked);
+            begin_close(&shared, Moved::default(), &Ended::Panicked);
         }
         Self {
             shared,
@@ -105,12 +106,12 @@ impl<T: Transport, H: Handling, F: Fn(&Ended)> Driver<T, H, F> {
             let Some(handler) = this.handler.as_mut().as_pin_mut() else {
                 return Poll::Ready(());
             };
-            let polled = this
+            let (polled, moved) = this
                 .shared
                 .turn(|| catch_unwind(AssertUnwindSafe(|| handler.poll_result(cx))));
             let ended = match polled {
                 Ok(Poll::Pending) => {
-                    if this.shared.after_turn(cx) {
+                    if this.shared.after_turn(moved, cx) {
                         continue;
                     }
                     return Poll::Pending;
@@ -121,7 +122,7 @@ impl<T: Transport, H: Handling, F: Fn(&Ended)> Driver<T, H, F> {
             };
             this.handler.set(None);
             (this.on_end)(&ended);
-            begin_close(this.shared, &ended);
+            begin_close(this.shared, moved, &ended);
             return Poll::Ready(());
         }
         cx.waker().wake_by_ref();
@@ -130,15 +131,14 @@ impl<T: Transport, H: Handling, F: Fn(&Ended)> Driver<T, H, F> {
 }
 
 /// Begins to close as the handler's end asks for.
-fn begin_close<T: Transport>(shared: &Arc<Shared<T>>, ended: &Ended) {
+fn begin_close<T: Transport>(shared: &Arc<Shared<T>>, moved: Moved, ended: &Ended) {
     // RFC 6455 §7.4.1: 1011 says that the server "encountered an unexpected
     // condition that prevented it from fulfilling the request."
     let code = match ended {
         Ended::Done => CloseCode::NORMAL,
         Ended::Failed(_) | Ended::Panicked => CloseCode::INTERNAL_ERROR,
     };
-    // An error means that the connection is closing already.
-    let _ = shared.begin_close(code, "".into());
+    shared.after_handler(moved, ended, code);
 }
 
 impl<T: Transport, H: Handling, F: Fn(&Ended)> Future for Driver<T, H, F> {

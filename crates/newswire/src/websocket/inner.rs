@@ -3,9 +3,13 @@
 
 #[cfg(feature = "server")]
 use super::budget::{self, Budget};
+use super::latency::{self, Latency, Pinged};
+use super::rates::Rates;
 use super::seldom::Seldom;
 use super::shared::Shared;
 use super::timer::Timer;
+use super::turn::{self, Moved};
+use crate::config::Config;
 use crate::error::{RecvError, SendError};
 use crate::transport::Transport;
 use crate::transport::io;
@@ -46,6 +50,7 @@ pub(super) struct Outside<T: Transport> {
     max_buffered: u32,
     /// The last read has emptied the transport.
     emptied: bool,
+    pub(super) latency: Latency,
 }
 
 /// How many bytes [`Outside`] takes.
@@ -55,7 +60,8 @@ pub(crate) fn outside_len() -> usize {
 }
 
 impl<T: Transport> Inner<T> {
-    pub(super) fn new(connection: Connection, transport: T, max_buffered: usize) -> Self {
+    pub(super) fn new(connection: Connection, transport: T, config: &Config) -> Self {
+        let rates = Rates::new(config);
         Self {
             connection,
             outside: Box::new(Outside {
@@ -64,15 +70,21 @@ impl<T: Transport> Inner<T> {
                 receiver: None,
                 driver: None,
                 // Of no room at all, nobody would ever be told.
-                max_buffered: u32::try_from(max_buffered).unwrap_or(u32::MAX).max(1),
+                max_buffered: u32::try_from(config.max_buffered).unwrap_or(u32::MAX).max(1),
                 emptied: false,
+                latency: Latency::default(),
             }),
             recv_waits: false,
             reading: false,
             unflushed: false,
             senders: 0,
             receiver_gone: false,
-            seldom: None,
+            seldom: rates.map(|rates| {
+                Box::new(Seldom {
+                    rates: Some(rates),
+                    ..Seldom::default()
+                })
+            }),
         }
     }
 
@@ -138,7 +150,9 @@ impl<T: Transport> Inner<T> {
     pub(super) fn queue(&mut self, shared: &Shared<T>, message: Message) -> Result<(), SendError> {
         io::lend_transmit(&mut self.connection);
         let queued = self.connection.send(message);
-        self.wake_driver(shared);
+        if queued.is_ok() {
+            self.sent(shared);
+        }
         queued.map_err(|error| SendError::Closed(error.0))
     }
 
@@ -149,7 +163,9 @@ impl<T: Transport> Inner<T> {
     ) -> Result<(), SendError> {
         io::lend_transmit(&mut self.connection);
         let queued = self.connection.send_plain(message);
-        self.wake_driver(shared);
+        if queued.is_ok() {
+            self.sent(shared);
+        }
         queued.map_err(|error| SendError::Closed(error.0))
     }
 
@@ -160,7 +176,9 @@ impl<T: Transport> Inner<T> {
     ) -> Result<(), SendError> {
         io::lend_transmit(&mut self.connection);
         let queued = self.connection.send_encoded(message);
-        self.wake_driver(shared);
+        if queued.is_ok() {
+            self.sent(shared);
+        }
         queued.map_err(|error| SendError::Closed(error.0))
     }
 
@@ -248,6 +266,7 @@ impl<T: Transport> Inner<T> {
                 return;
             };
             if self.receiver_gone {
+                self.count(Moved::RECEIVED);
                 *left = left.less(&message);
                 if left.is_spent() && self.connection.compresses() {
                     return;
@@ -265,10 +284,13 @@ impl<T: Transport> Inner<T> {
     /// ends.
     #[inline]
     pub(super) fn next_at_hand(&mut self) -> Option<Message> {
-        if self.seldom.is_some()
-            && let Some(message) = self.take_unclaimed()
-        {
-            return Some(message);
+        if self.seldom.is_some() {
+            if let Some(message) = self.take_unclaimed() {
+                return Some(message);
+            }
+            if self.seldom.as_deref().is_some_and(|it| it.rates.is_some()) {
+                return None;
+            }
         }
         if self.unflushed {
             return None;
@@ -282,6 +304,9 @@ impl<T: Transport> Inner<T> {
             return None;
         }
         while let Some(event) = self.connection.poll_event() {
+            if self.seldom.is_some() && self.is_too_much(&event) {
+                continue;
+            }
             match event {
                 Event::Message(message) => return Some(message),
                 Event::Closed => self.end(),
@@ -289,6 +314,31 @@ impl<T: Transport> Inner<T> {
             }
         }
         None
+    }
+
+    /// Times the pong that a ping waits for. Whether the peer has sent too much with this event,
+    /// which is not handed on then.
+    #[cold]
+    fn is_too_much(&mut self, event: &Event) -> bool {
+        let Some(seldom) = self.seldom.as_deref_mut() else {
+            return false;
+        };
+        if let (Event::Pong(payload), Some(pinged)) = (event, &seldom.pinged)
+            && let Some(latency) = pinged.round_trip(payload)
+        {
+            self.outside.latency = latency;
+            seldom.pinged = None;
+        }
+        if let (false, Some(rates)) = (matches!(event, Event::Closed), &mut seldom.rates)
+            && let Err(failure) = rates.message()
+        {
+            self.connection.fail(failure);
+            return true;
+        }
+        if seldom.is_over() {
+            self.seldom = None;
+        }
+        false
     }
 
     fn seldom(&mut self) -> &mut Seldom {
@@ -355,14 +405,32 @@ impl<T: Transport> Inner<T> {
                 self.reading = true;
                 return Poll::Pending;
             }
-            Poll::Ready(Ok(true)) => self.reading = false,
-            Poll::Ready(Ok(false)) => self.connection.handle_eof(),
+            Poll::Ready(Ok(0)) => self.connection.handle_eof(),
+            Poll::Ready(Ok(len)) => {
+                self.reading = false;
+                self.was_read(len);
+            }
             Poll::Ready(Err(error)) => {
                 self.seldom().io_error.get_or_insert(error);
                 self.connection.handle_eof();
             }
         }
         Poll::Ready(())
+    }
+
+    /// So much was read.
+    #[inline]
+    fn was_read(&mut self, len: usize) {
+        #[cfg(feature = "server")]
+        if let Some(traffic) = self.outside.timer.traffic() {
+            traffic.read(len);
+        }
+        if let Some(seldom) = self.seldom.as_deref_mut()
+            && let Some(rates) = &mut seldom.rates
+            && let Err(failure) = rates.read(len)
+        {
+            self.connection.fail(failure);
+        }
     }
 
     /// Writes what waits. A transport that fails takes no more, but may still be read.
@@ -386,10 +454,18 @@ impl<T: Transport> Inner<T> {
             }
         };
         let cx = &mut Context::from_waker(waker);
+        let waited = self.connection.buffered_amount();
         let written = io::poll_write(transport, &mut self.connection, cx);
         self.unflushed = written.is_pending();
+        #[cfg(feature = "server")]
+        if let Some(traffic) = outside.timer.traffic() {
+            traffic.wrote(waited.saturating_sub(self.connection.buffered_amount()));
+        }
         let result = match written {
-            Poll::Pending => Poll::Pending,
+            Poll::Pending => {
+                self.connection.handle_write_blocked();
+                Poll::Pending
+            }
             Poll::Ready(Ok(())) => Poll::Ready(Ok(())),
             Poll::Ready(Err(error)) => {
                 let kind = error.kind();
@@ -452,11 +528,22 @@ impl<T: Transport> Inner<T> {
         if !self.outside.timer.poll(cx) {
             return false;
         }
-        self.connection.handle_timeout(self.reading);
+        let payload = latency::payload();
+        let pinged = self
+            .connection
+            .handle_timeout_with_ping(self.reading, &payload);
+        if pinged {
+            self.pinged(&payload);
+        }
         if self.connection.state() == State::Closed {
             self.unflushed = false;
         }
         true
+    }
+
+    /// A ping was queued: its pong is waited for, and that of no other.
+    pub(super) fn pinged(&mut self, payload: &[u8]) {
+        self.seldom().pinged = Some(Pinged::now(payload));
     }
 
     /// A command was given: it is written now, by the driver at the end of its turn or here,
@@ -470,6 +557,46 @@ impl<T: Transport> Inner<T> {
         if let Some(receiver) = self.outside.receiver.take() {
             receiver.wake();
         }
+    }
+
+    /// A message was received: it is counted, and when this task does not go on reading, the
+    /// driver does.
+    #[inline]
+    pub(super) fn received(&self, shared: &Shared<T>) {
+        if shared.is_in_turn() {
+            turn::received();
+        } else {
+            self.moved_elsewhere(Moved::RECEIVED);
+        }
+    }
+
+    /// A message was queued: it is counted, and the driver writes it.
+    #[inline]
+    fn sent(&self, shared: &Shared<T>) {
+        if shared.is_in_turn() {
+            turn::sent();
+        } else {
+            self.moved_elsewhere(Moved::SENT);
+        }
+    }
+
+    /// A message was moved outside a turn of the driver.
+    fn moved_elsewhere(&self, moved: Moved) {
+        if let Some(driver) = &self.outside.driver {
+            driver.wake_by_ref();
+            self.count(moved);
+        }
+    }
+
+    /// Counts messages for the server.
+    #[inline]
+    pub(super) fn count(&self, moved: Moved) {
+        #[cfg(feature = "server")]
+        if let Some(traffic) = self.outside.timer.traffic() {
+            traffic.moved(moved);
+        }
+        #[cfg(not(feature = "server"))]
+        let _ = moved;
     }
 
     /// Lets the driver write what was queued outside its turn.

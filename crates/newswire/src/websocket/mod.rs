@@ -6,11 +6,16 @@ mod budget;
 pub(crate) mod driver;
 mod futures;
 mod inner;
+mod latency;
+mod rates;
 mod seldom;
 pub(crate) mod shared;
 mod split;
 mod stream_sink;
 pub(crate) mod timer;
+#[cfg(feature = "server")]
+pub(crate) mod traffic;
+mod turn;
 
 #[cfg(all(test, feature = "server"))]
 pub(crate) use inner::outside_len;
@@ -32,6 +37,7 @@ use std::fmt;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 /// An open WebSocket connection, either end of it.
 ///
@@ -81,7 +87,7 @@ impl<T: Transport> WebSocket<T> {
         config: &Config,
     ) -> Self {
         Self {
-            shared: Shared::new(connection, transport, subprotocol, config.max_buffered),
+            shared: Shared::new(connection, transport, subprotocol, config),
         }
     }
 
@@ -168,8 +174,9 @@ impl<T: Transport> WebSocket<T> {
         poll_fn(|cx| self.shared.poll_flush(cx)).await
     }
 
-    /// Sends a ping with up to 125 bytes of payload. The peer's pong is not shown: that the
-    /// peer is alive is watched by [`idle_timeout`](Config::idle_timeout).
+    /// Sends a ping with up to 125 bytes of payload. The peer's pong is not shown, but timed:
+    /// [`latency`](Self::latency). That the peer is alive is watched by
+    /// [`idle_timeout`](Config::idle_timeout).
     ///
     /// # Errors
     /// [`CommandError::TooLong`] and [`CommandError::Closing`].
@@ -263,7 +270,15 @@ impl<T: Transport> WebSocket<T> {
     /// How many bytes wait to be written, frame headers included.
     #[must_use]
     pub fn buffered_amount(&self) -> usize {
-        self.shared.lock().connection.buffered_amount()
+        self.shared.buffered_amount()
+    }
+
+    /// How long the last ping took to its pong: one that was sent because the peer was silent for
+    /// half of the [`idle_timeout`](Config::idle_timeout), or by [`ping`](Self::ping). `None`
+    /// before the first pong. It includes the time that the ping waited behind other output.
+    #[must_use]
+    pub fn latency(&self) -> Option<Duration> {
+        self.shared.lock().outside.latency.get()
     }
 
     pub(crate) fn poll_recv(

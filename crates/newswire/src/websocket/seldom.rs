@@ -1,5 +1,7 @@
 //! What a connection seldom has: kept apart, so that one that just talks, or is silent, is small.
 
+use super::latency::Pinged;
+use super::rates::Rates;
 use crate::error::RecvError;
 use newswire_proto::Message;
 use parking_lot::Mutex;
@@ -23,6 +25,10 @@ pub(super) struct Seldom {
     pub(super) io_error: Option<io::Error>,
     /// Why the connection ended, until `recv` has told.
     pub(super) outcome: Option<RecvError>,
+    /// The last ping, until its pong has come.
+    pub(super) pinged: Option<Pinged>,
+    /// How fast the peer may send, where that is limited.
+    pub(super) rates: Option<Box<Rates>>,
 }
 
 impl Seldom {
@@ -36,12 +42,16 @@ impl Seldom {
             lost,
             io_error,
             outcome,
+            pinged,
+            rates,
         } = self;
         *wake_writers_below == 0
             && unclaimed.is_none()
             && !(*shut_down || *lost)
             && io_error.is_none()
             && outcome.is_none()
+            && pinged.is_none()
+            && rates.is_none()
     }
 }
 

@@ -7,25 +7,23 @@
 //! writes everything that its turn has produced at once.
 
 use super::budget::{self, Budget};
+#[cfg(feature = "server")]
+use super::driver::Ended;
 use super::inner::{Inner, set_waker};
 #[cfg(feature = "server")]
 use super::timer::{Clock, Timer};
+use super::turn;
+#[cfg(feature = "server")]
+use super::turn::Moved;
+use crate::config::Config;
 use crate::error::{RecvError, SendError};
 use crate::transport::Transport;
 use newswire_proto::{CloseCode, CommandError, Connection, EncodedMessage, Message, Utf8Bytes};
 use parking_lot::{Mutex, MutexGuard};
-use std::cell::Cell;
 use std::future::poll_fn;
 use std::mem;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-
-thread_local! {
-    /// The address of the connection in whose driver's turn this thread is, 0 in none.
-    static TURN: Cell<usize> = const { Cell::new(0) };
-    /// What that turn may still spend, when the connection compresses.
-    static LEFT: Cell<Budget> = const { Cell::new(Budget::WHOLE) };
-}
 
 /// A message to send, until it is queued.
 pub(super) enum Slot {
@@ -50,10 +48,10 @@ impl<T: Transport> Shared<T> {
         connection: Connection,
         transport: T,
         subprotocol: Option<&str>,
-        max_buffered: usize,
+        config: &Config,
     ) -> Arc<Self> {
         Arc::new(Self {
-            inner: Mutex::new(Inner::new(connection, transport, max_buffered)),
+            inner: Mutex::new(Inner::new(connection, transport, config)),
             negotiated: subprotocol.map(|name| {
                 Box::new(Negotiated {
                     subprotocol: name.into(),
@@ -83,8 +81,7 @@ impl<T: Transport> Shared<T> {
             return self.poll_recv_fairly(&mut inner, cx);
         }
         if let Some(message) = inner.next_at_hand() {
-            // When this task does not go on reading, the driver does.
-            inner.wake_driver(self);
+            inner.received(self);
             return Poll::Ready(Ok(Some(message)));
         }
         self.poll_recv_from(&mut inner, cx)
@@ -101,7 +98,7 @@ impl<T: Transport> Shared<T> {
         cx: &mut Context<'_>,
     ) -> Poll<Result<Option<Message>, RecvError>> {
         let in_turn = self.is_in_turn();
-        if in_turn && LEFT.get().is_spent() {
+        if in_turn && turn::left().is_spent() {
             return budget::defer(cx);
         }
         if !in_turn {
@@ -110,7 +107,7 @@ impl<T: Transport> Shared<T> {
         }
         let polled = match inner.next_at_hand() {
             Some(message) => {
-                inner.wake_driver(self);
+                inner.received(self);
                 Poll::Ready(Ok(Some(message)))
             }
             None => self.poll_recv_from(inner, cx),
@@ -118,7 +115,7 @@ impl<T: Transport> Shared<T> {
         if let Poll::Ready(Ok(Some(message))) = &polled {
             // What is too much is the next call's to wait for.
             if in_turn {
-                LEFT.set(LEFT.get().less(message));
+                turn::set_left(turn::left().less(message));
             } else {
                 let _ = budget::charge_runtime(cx, budget::units(message));
             }
@@ -133,6 +130,9 @@ impl<T: Transport> Shared<T> {
         cx: &mut Context<'_>,
     ) -> Poll<Result<Option<Message>, RecvError>> {
         let polled = inner.poll_message(cx);
+        if let Poll::Ready(Ok(Some(_))) = &polled {
+            inner.received(self);
+        }
         if inner.outside.driver.is_none() {
             if polled.is_pending() {
                 set_waker(&mut inner.outside.receiver, cx);
@@ -225,6 +225,7 @@ impl<T: Transport> Shared<T> {
     pub(crate) fn ping(self: &Arc<Self>, payload: &[u8]) -> Result<(), CommandError> {
         let mut inner = self.lock();
         inner.connection.ping(payload)?;
+        inner.pinged(payload);
         inner.after_command(self);
         Ok(())
     }
@@ -242,8 +243,13 @@ impl<T: Transport> Shared<T> {
     #[cfg(feature = "server")]
     /// The task of the connection has ended, and with it its place in the clock.
     pub(super) fn leave_clock(&self) {
-        let left = self.lock().outside.timer.leave();
+        let mut inner = self.lock();
+        // One that is still open says that it goes away when it is dropped.
+        let code = inner.connection.close_code();
+        let left = inner.outside.timer.leave();
+        drop(inner);
         if let Some((clock, place)) = left {
+            clock.traffic().closed(code.unwrap_or(CloseCode::GOING_AWAY));
             clock.leave(place);
         }
     }
@@ -264,19 +270,14 @@ impl<T: Transport> Shared<T> {
 
     #[cfg(feature = "server")]
     /// Runs a turn of the driver: in it, senders on this thread only queue.
-    pub(super) fn turn<R>(&self, run: impl FnOnce() -> R) -> R {
-        let outer = TURN.replace(std::ptr::from_ref(self).addr());
-        let left = LEFT.replace(Budget::WHOLE);
-        let result = run();
-        TURN.set(outer);
-        LEFT.set(left);
-        result
+    pub(super) fn turn<R>(&self, run: impl FnOnce() -> R) -> (R, Moved) {
+        turn::run(std::ptr::from_ref(self).addr(), run)
     }
 
     /// Whether this thread is in a turn of this connection's driver.
     #[inline]
     pub(super) fn is_in_turn(&self) -> bool {
-        TURN.get() == std::ptr::from_ref(self).addr()
+        turn::is_of(std::ptr::from_ref(self).addr())
     }
 
     #[cfg(feature = "server")]
@@ -284,12 +285,27 @@ impl<T: Transport> Shared<T> {
     /// peer's bytes are read when nobody else does. Gives whether the handler has reason to
     /// run again at once.
     #[inline]
-    pub(super) fn after_turn(self: &Arc<Self>, cx: &mut Context<'_>) -> bool {
+    pub(super) fn after_turn(self: &Arc<Self>, moved: Moved, cx: &mut Context<'_>) -> bool {
         let mut inner = self.lock();
+        inner.count(moved);
         let writers_waited = inner.wake_writers_below() > 0;
         inner.poll_quietly(cx);
         inner.recv_waits = false;
         writers_waited && inner.wake_writers_below() == 0
+    }
+
+    #[cfg(feature = "server")]
+    /// The handler has ended with this turn, and the connection is closed with `code` unless it is
+    /// closing already.
+    pub(super) fn after_handler(self: &Arc<Self>, moved: Moved, ended: &Ended, code: CloseCode) {
+        self.lock().count(moved);
+        let closes = self.begin_close(code, "".into()).is_ok();
+        // An error that comes of the connection's end is no failure of the handler.
+        if (closes || matches!(ended, Ended::Panicked))
+            && let Some(traffic) = self.lock().outside.timer.traffic()
+        {
+            traffic.handler_ended(ended);
+        }
     }
 
     #[cfg(feature = "server")]
@@ -302,6 +318,7 @@ impl<T: Transport> Shared<T> {
         loop {
             match inner.poll_message(cx) {
                 Poll::Ready(Ok(Some(message))) => {
+                    inner.count(Moved::RECEIVED);
                     left = left.less(&message);
                     if left.is_spent() && inner.connection.compresses() && !inner.poll_timer(cx) {
                         return budget::defer(cx);
@@ -312,6 +329,11 @@ impl<T: Transport> Shared<T> {
                 Poll::Pending => return Poll::Pending,
             }
         }
+    }
+
+    /// How many bytes wait to be written.
+    pub(crate) fn buffered_amount(&self) -> usize {
+        self.lock().connection.buffered_amount()
     }
 
     /// A [`Sender`](super::Sender) was made.

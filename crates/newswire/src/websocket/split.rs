@@ -13,6 +13,7 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 /// Sends on a connection. Clones may be used from many tasks at once; each message is sent
 /// whole, in the order in which they were queued.
@@ -121,7 +122,13 @@ impl<T: Transport> Sender<T> {
     /// How many bytes wait to be written, frame headers included.
     #[must_use]
     pub fn buffered_amount(&self) -> usize {
-        self.0.lock().connection.buffered_amount()
+        self.0.buffered_amount()
+    }
+
+    /// How long the last ping took to its pong: [`WebSocket::latency`].
+    #[must_use]
+    pub fn latency(&self) -> Option<Duration> {
+        self.0.lock().outside.latency.get()
     }
 }
 

@@ -2,6 +2,8 @@
 //! What its passing means is the state machine's to say.
 
 use super::inner::set_waker;
+#[cfg(feature = "server")]
+use super::traffic::Traffic;
 use std::pin::Pin;
 #[cfg(feature = "server")]
 use std::sync::Arc;
@@ -10,8 +12,8 @@ use std::time::Duration;
 use tokio::task::coop::has_budget_remaining;
 use tokio::time::{Instant, Sleep, sleep};
 
-/// A clock for many connections. It costs each of them less memory than a timer of its own, and
-/// may be a little late.
+/// A clock for many connections, and what knows their server otherwise. It costs each of them less
+/// memory than a timer of its own, and may be a little late.
 #[cfg(feature = "server")]
 pub(crate) trait Clock: Send + Sync {
     /// Sets the alarm of `place` anew. When the time has passed, the clock calls
@@ -20,6 +22,9 @@ pub(crate) trait Clock: Send + Sync {
 
     /// The connection in `place` has ended, and its place is free.
     fn leave(&self, place: u32);
+
+    /// Where what the connections move is counted.
+    fn traffic(&self) -> &Traffic;
 }
 
 /// No alarm is set for later than this: thirty years, which no clock fails to add.
@@ -107,6 +112,16 @@ impl Timer {
         match std::mem::replace(self, Self::Own(None)) {
             Self::Own(_) => None,
             Self::Shared { clock, place, .. } => Some((clock, place)),
+        }
+    }
+
+    /// Where what the connection moves is counted, if anywhere.
+    #[cfg(feature = "server")]
+    #[inline]
+    pub(super) fn traffic(&self) -> Option<&Traffic> {
+        match self {
+            Self::Own(_) => None,
+            Self::Shared { clock, .. } => Some(clock.traffic()),
         }
     }
 

@@ -6,6 +6,7 @@
     reason = "a test that fails may panic, and its helpers are nobody's interface"
 )]
 
+mod admission;
 mod allocations;
 mod backpressure;
 mod bad_frames;
@@ -17,11 +18,18 @@ mod compression;
 mod deadlines;
 #[cfg(feature = "http")]
 mod fallback;
+mod forwarded;
 mod garbage;
 mod handlers;
 mod handshake_deadlines;
+mod origins;
+mod proxy_protocol;
+mod requests;
 mod senders;
 mod shutdown;
 mod support;
 mod talk;
+#[cfg(feature = "rustls")]
+mod tls;
+mod transports;
 mod workers;

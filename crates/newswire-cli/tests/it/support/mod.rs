@@ -3,6 +3,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, ChildStdout, Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -13,6 +14,11 @@ pub const PATIENCE: Duration = Duration::from_secs(10);
 /// The command with these arguments, with nothing of this process's surroundings that it heeds.
 pub fn newswire(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_newswire"));
+    for (name, _) in std::env::vars_os() {
+        if name.as_encoded_bytes().starts_with(b"NEWSWIRE_") {
+            command.env_remove(name);
+        }
+    }
     command
         .args(arguments)
         .env_remove("NO_COLOR")
@@ -28,6 +34,20 @@ pub fn run(arguments: &[&str]) -> Output {
     newswire(arguments).output().unwrap()
 }
 
+/// Runs a command that says little to its end, which must come.
+pub fn output(mut command: Command) -> Output {
+    let mut child = command.spawn().unwrap();
+    let start = Instant::now();
+    while child.try_wait().unwrap().is_none() {
+        if start.elapsed() > PATIENCE {
+            child.kill().unwrap();
+            panic!("it does not end: {:?}", child.wait_with_output());
+        }
+        pause();
+    }
+    child.wait_with_output().unwrap()
+}
+
 /// A `newswire serve`, which is killed when it is dropped.
 pub struct Served {
     child: Child,
@@ -41,7 +61,12 @@ pub struct Served {
 
 /// Serves on a free port.
 pub fn serve(more: &[&str]) -> Served {
-    let (server, mut stderr) = serve_with_stderr(more);
+    serve_by(newswire(&[&["serve", "--port", "0"], more].concat()))
+}
+
+/// Serves with a command of one's own.
+pub fn serve_by(command: Command) -> Served {
+    let (server, mut stderr) = start(command);
     let collected = Arc::clone(&server.stderr);
     std::thread::spawn(move || {
         let mut chunk = [0; 4096];
@@ -54,9 +79,11 @@ pub fn serve(more: &[&str]) -> Served {
 
 /// Serves on a free port; whoever calls reads its standard error, or does not.
 pub fn serve_with_stderr(more: &[&str]) -> (Served, ChildStderr) {
-    let mut child = newswire(&[&["serve", "--port", "0"], more].concat())
-        .spawn()
-        .unwrap();
+    start(newswire(&[&["serve", "--port", "0"], more].concat()))
+}
+
+fn start(mut command: Command) -> (Served, ChildStderr) {
+    let mut child = command.spawn().unwrap();
     let stderr = child.stderr.take().unwrap();
     let mut stdout = BufReader::new(child.stdout.take().unwrap());
     let mut greeting = Vec::new();
@@ -196,6 +223,15 @@ impl Answer {
 /// Waits a little, for something that tells nobody when it happens.
 fn pause() {
     std::thread::park_timeout(Duration::from_millis(10));
+}
+
+/// An empty folder for the test of this name.
+pub fn folder(test: &str) -> PathBuf {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(test);
+    // Of the run before, if there was one.
+    let _ = std::fs::remove_dir_all(&path);
+    std::fs::create_dir_all(&path).unwrap();
+    path
 }
 
 /// What `future` gives. That it takes too long fails the test.

@@ -1,6 +1,8 @@
 //! What the tests share: a bound on every wait, a server to talk to, peers that put raw frames
 //! on the wire, and transports that do not make it easy. No test lives here.
 
+#[cfg(feature = "rustls")]
+pub(crate) mod certificates;
 mod peer;
 mod server;
 mod transport;
@@ -16,6 +18,7 @@ use std::pin::Pin;
 use std::task::Poll;
 use std::time::Duration;
 use tokio::io::{DuplexStream, duplex};
+use tokio::net::{TcpListener, TcpStream};
 
 /// What any wait may take on a machine that has much else to do.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
@@ -82,6 +85,25 @@ pub(crate) async fn pair_as(
     })
     .await;
     (client.unwrap(), server.unwrap())
+}
+
+/// The two ends of a TCP connection.
+pub(crate) async fn tcp_pair() -> (TcpStream, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let near = TcpStream::connect(listener.local_addr().unwrap()).await;
+    let (far, _) = listener.accept().await.unwrap();
+    (near.unwrap(), far)
+}
+
+/// The same, with a near end that blocks, and fails a test that waits too long for it.
+#[cfg(feature = "rustls")]
+pub(crate) async fn tcp_pair_std() -> (std::net::TcpStream, TcpStream) {
+    let (near, far) = tcp_pair().await;
+    let near = near.into_std().unwrap();
+    near.set_nonblocking(false).unwrap();
+    near.set_read_timeout(Some(PATIENCE)).unwrap();
+    near.set_write_timeout(Some(PATIENCE)).unwrap();
+    (near, far)
 }
 
 /// The next message, which there must be.

@@ -1,0 +1,332 @@
+//! The requests of one connection, one after the other: each head is read by this library, as
+//! strictly as the first, and what is not for a WebSocket is passed on to hyper, its body behind it.
+//! hyper sees nothing of the next request before it has answered the one before. What the answers
+//! are is not known here.
+
+use super::fallback::{Conversation, Fallback};
+use super::{LINGER, Received, deadline, linger, refuse};
+use crate::server::Service;
+use crate::server::registry::Registered;
+use crate::server::request::Arrival;
+use crate::transport::Stream;
+use bytes::{Buf, BytesMut};
+use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::{Request, Version};
+use newswire_proto::handshake::{Head, HeadReader, Rejection};
+use parking_lot::Mutex;
+use std::future::Future;
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep, sleep, sleep_until, timeout};
+
+/// Answers requests that are for `fallback`, up to the first that is for a WebSocket. `None`: the
+/// connection has ended before.
+pub(super) async fn serve(
+    service: &Arc<Service>,
+    fallback: &Fallback,
+    first: Received,
+    arrival: &Arrival,
+    registered: &Registered,
+) -> Option<Received> {
+    let left = Arc::new(Mutex::new(None));
+    fallback
+        .serve(Conversation {
+            io: Io::new(first, service, &left),
+            service: Arc::clone(service),
+            arrival: arrival.clone(),
+            closing: Box::pin(registered.closing()),
+        })
+        .await;
+    let Left {
+        mut stream,
+        bytes,
+        next,
+    } = left.lock().take()?;
+    match next {
+        Next::Request(head) => {
+            return Some(Received {
+                stream,
+                head,
+                bytes,
+            });
+        }
+        Next::Refused(rejection) => {
+            service.refused(&arrival.client.into(), None, &rejection);
+            refuse(&mut stream, &rejection).await;
+        }
+        Next::End => {
+            let _ = timeout(LINGER, linger(&mut stream)).await;
+        }
+    }
+    None
+}
+
+/// A connection that hyper has done with.
+struct Left {
+    stream: Stream,
+    /// What was read and not passed on.
+    bytes: BytesMut,
+    next: Next,
+}
+
+/// What is to be done with it.
+enum Next {
+    /// Here is a request for a WebSocket.
+    Request(Head<Request<()>>),
+    /// What came is no request.
+    Refused(Rejection),
+    /// It ends.
+    End,
+}
+
+/// The connection as hyper sees it: one request, and the end when the next is not for it.
+pub(super) struct Io {
+    /// `None` when it has been left.
+    stream: Option<Stream>,
+    /// What was read, and has not been passed on.
+    bytes: BytesMut,
+    /// How many of these are of a head that is passed on.
+    head: usize,
+    coming: Coming,
+    /// hyper has been told that this is the end.
+    next: Option<Next>,
+    /// By when what is coming must be there, once somebody waits for it.
+    due: Option<Instant>,
+    waiting: Option<Pin<Box<Sleep>>>,
+    /// The peer takes nothing.
+    stalled: Option<Pin<Box<Sleep>>>,
+    service: Arc<Service>,
+    left: Arc<Mutex<Option<Left>>>,
+}
+
+/// What comes behind the head that was passed on last.
+enum Coming {
+    Head(HeadReader),
+    /// So many bytes of a body, then a head.
+    Body(u64),
+    /// A body whose end is not known here.
+    Rest,
+}
+
+impl Io {
+    fn new(first: Received, service: &Arc<Service>, left: &Arc<Mutex<Option<Left>>>) -> Self {
+        let mut io = Self {
+            stream: Some(first.stream),
+            bytes: first.bytes,
+            head: 0,
+            coming: Coming::Rest,
+            next: None,
+            due: None,
+            waiting: None,
+            stalled: None,
+            service: Arc::clone(service),
+            left: Arc::clone(left),
+        };
+        io.pass_on(&first.head);
+        io
+    }
+
+    /// A head is for hyper, and so is the body behind it.
+    fn pass_on(&mut self, head: &Head<Request<()>>) {
+        self.head = head.len;
+        self.coming = match body_len(&head.message) {
+            Some(0) => self.next_head(),
+            Some(len) => Coming::Body(len),
+            None => Coming::Rest,
+        };
+        self.wait_until(match self.coming {
+            // The time begins when the answer has been sent.
+            Coming::Head(_) => None,
+            _ => Some(deadline(self.service.config.handshake_timeout)),
+        });
+    }
+
+    fn next_head(&self) -> Coming {
+        Coming::Head(HeadReader::new(self.service.config.head))
+    }
+
+    fn wait_until(&mut self, due: Option<Instant>) {
+        self.due = due;
+        self.waiting = None;
+    }
+
+    /// How many of the bytes that are there may be passed on.
+    fn passable(&self) -> usize {
+        match self.coming {
+            _ if self.head > 0 => self.head,
+            Coming::Head(_) => 0,
+            Coming::Body(len) => self.bytes.len().min(usize::try_from(len).unwrap_or(usize::MAX)),
+            Coming::Rest => self.bytes.len(),
+        }
+    }
+
+    fn pass(&mut self, buffer: &mut ReadBuf<'_>) {
+        let len = self.passable().min(buffer.remaining());
+        buffer.put_slice(&self.bytes[..len]);
+        self.bytes.advance(len);
+        if self.head > 0 {
+            self.head -= len;
+        } else if let Coming::Body(left) = &mut self.coming {
+            *left -= len as u64;
+            if *left == 0 {
+                self.coming = self.next_head();
+                self.wait_until(None);
+            }
+        }
+    }
+
+    /// Looks at what is there of the next head.
+    fn look(&mut self) {
+        let Coming::Head(reader) = &mut self.coming else {
+            return;
+        };
+        if self.bytes.is_empty() {
+            return;
+        }
+        match reader.read_request(&self.bytes) {
+            Ok(None) => {}
+            Ok(Some(head)) if self.service.is_for_websocket(&head.message) => {
+                self.next = Some(Next::Request(head));
+            }
+            Ok(Some(head)) => self.pass_on(&head),
+            Err(error) => self.next = Some(Next::Refused(error.into())),
+        }
+    }
+
+    /// Reads more, in time. The end is no bytes.
+    fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let stream = self.stream.as_mut().ok_or_else(gone)?;
+        self.bytes.reserve(1024);
+        if let Poll::Ready(read) = pin!(stream.read_buf(&mut self.bytes)).poll(cx) {
+            return Poll::Ready(read);
+        }
+        let limit = self.service.config.handshake_timeout;
+        let due = *self.due.get_or_insert_with(|| deadline(limit));
+        let waiting = self
+            .waiting
+            .get_or_insert_with(|| Box::pin(sleep_until(due)));
+        ready!(waiting.as_mut().poll(cx));
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+
+    /// `polled`, or an error when the peer has taken nothing for too long.
+    fn in_time<R>(
+        &mut self,
+        polled: Poll<io::Result<R>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<R>> {
+        if polled.is_ready() {
+            self.stalled = None;
+            return polled;
+        }
+        let limit = self.service.config.connection.write_limit();
+        let stalled = self
+            .stalled
+            .get_or_insert_with(|| Box::pin(sleep(limit.unwrap_or(Duration::MAX))));
+        ready!(stalled.as_mut().poll(cx));
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+fn gone() -> io::Error {
+    io::ErrorKind::NotConnected.into()
+}
+
+/// How long the body of a request is; `None` when only its coding tells.
+fn body_len(request: &Request<()>) -> Option<u64> {
+    let headers = request.headers();
+    if headers.contains_key(TRANSFER_ENCODING) {
+        return None;
+    }
+    // The head's reader has made sure that it is one number, however often.
+    let Some(len) = headers.get(CONTENT_LENGTH) else {
+        return Some(0);
+    };
+    let len = len.to_str().ok()?.split(',').next()?;
+    len.trim().parse().ok()
+}
+
+impl AsyncRead for Io {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        loop {
+            if self.next.is_some() {
+                return Poll::Ready(Ok(()));
+            }
+            if self.passable() > 0 {
+                self.pass(buffer);
+                return Poll::Ready(Ok(()));
+            }
+            self.look();
+            if self.next.is_some() || self.passable() > 0 {
+                continue;
+            }
+            let between = matches!(self.coming, Coming::Head(_));
+            match ready!(self.poll_more(cx)) {
+                Ok(0) => self.next = Some(Next::End),
+                Ok(_) => {}
+                // A peer that has said nothing is not answered.
+                Err(error) if between && error.kind() == io::ErrorKind::TimedOut => {
+                    self.next = Some(if self.bytes.is_empty() {
+                        Next::End
+                    } else {
+                        Next::Refused(Rejection::request_timeout())
+                    });
+                }
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+    }
+}
+
+impl AsyncWrite for Io {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let stream = self.stream.as_mut().ok_or_else(gone)?;
+        let polled = Pin::new(stream).poll_write(cx, bytes);
+        self.in_time(polled, cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let stream = self.stream.as_mut().ok_or_else(gone)?;
+        let polled = Pin::new(stream).poll_write_vectored(cx, slices);
+        self.in_time(polled, cx)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.as_ref().is_some_and(Stream::is_write_vectored)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let stream = self.stream.as_mut().ok_or_else(gone)?;
+        let polled = Pin::new(stream).poll_flush(cx);
+        self.in_time(polled, cx)
+    }
+
+    /// hyper has written all that it had to say: what becomes of the connection is said elsewhere.
+    fn poll_shutdown(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if let Some(stream) = self.stream.take() {
+            let left = Left {
+                stream,
+                bytes: std::mem::take(&mut self.bytes),
+                next: self.next.take().unwrap_or(Next::End),
+            };
+            *self.left.lock() = Some(left);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
