@@ -1,4 +1,4 @@
-// What the browser test and ../peers stand on: child processes, Chromium, bounded waits, the report.
+// What the browser tests, ../peers and ../clients stand on: child processes, Chromium, bounded waits, the report.
 // Nothing here knows the page or what is said.
 import { spawn, spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -58,9 +58,9 @@ export class Report {
 export class Program {
   output = ""; // the last of what it said
 
-  constructor(command, args) {
+  constructor(command, args, { stdin = "ignore" } = {}) {
     this.name = [command, ...args.slice(0, 2)].join(" ");
-    this.child = spawn(command, args, { stdio: ["ignore", "pipe", "pipe"] });
+    this.child = spawn(command, args, { stdio: [stdin, "pipe", "pipe"] });
     this.ended = new Promise((resolve) => {
       this.child.once("close", (code, signal) => resolve({ code, signal }));
       this.child.once("error", (error) => resolve({ error }));
@@ -99,9 +99,9 @@ export class Program {
     throw new Error(`${this.name}: ${what}. It said:\n${this.output || "(nothing)"}`);
   }
 
-  /** SIGTERM; how the child ended, or null if it did not in time. */
-  async stop(within = WAIT_MS) {
-    this.child.kill("SIGTERM");
+  /** Tells it to end; how the child ended, or null if it did not in time. */
+  async stop(within = WAIT_MS, signal = "SIGTERM") {
+    this.child.kill(signal);
     return Promise.race([this.ended, after(within)]);
   }
 
@@ -115,9 +115,18 @@ export class Program {
 export class Server extends Program {
   static async start(binary, port = 0, flags = []) {
     const server = new Server(binary, ["serve", "--port", String(port), ...flags]);
-    server.address = new URL((await server.says(/http:\/\/\S+/))[0]);
+    server.address = new URL((await server.says(/https?:\/\/\S+/))[0]);
     return server;
   }
+}
+
+/** What `promise` gives, or an error when it takes too long. */
+export function within(promise, what, ms = WAIT_MS) {
+  let timer;
+  const late = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`${what}: not done within ${ms / 1000} s`)), ms);
+  });
+  return Promise.race([promise, late]).finally(() => clearTimeout(timer));
 }
 
 function after(ms, value = null) {

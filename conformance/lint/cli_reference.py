@@ -1,6 +1,7 @@
-"""docs/reference/cli.md is made from the program's own help: is it what the help says now?
+"""docs/reference/cli.md is made from the program's own help, and configuration.md from the settings
+that it prints: are they what it says now?
 
-`cli_reference.py` compares, and `cli_reference.py --write` makes the file anew. The program is
+`cli_reference.py` compares, and `cli_reference.py --write` makes the files anew. The program is
 built first.
 """
 
@@ -12,7 +13,7 @@ import sys
 
 from workspace import ROOT, report
 
-REFERENCE = ROOT / "docs" / "reference" / "cli.md"
+REFERENCE = ROOT / "docs" / "reference"
 
 HEAD = """\
 # The command line
@@ -24,13 +25,60 @@ says which kind of failure it was.
 """
 
 
+CONFIGURATION = """\
+# Configuration
+
+<!-- Made by `python3 conformance/lint/cli_reference.py --write` from `newswire serve --print-config`. -->
+
+`newswire serve` takes each setting from four places. A flag wins over a variable of the environment,
+that over the file, and that over the default.
+
+| place | `max_message_size` is written |
+|---|---|
+| flag | `--max-message-size 1MiB` |
+| variable | `NEWSWIRE_MAX_MESSAGE_SIZE=1MiB` |
+| file, named by `--config FILE` or `NEWSWIRE_CONFIG` | `max_message_size = "1MiB"` |
+
+- The file is [TOML](https://toml.io), without tables. A key that is no setting is refused.
+- Sizes are written `64KiB`, `1MiB`, or as a number of bytes; times `500ms`, `60s`, `5m`; what can be
+  switched off takes `off`.
+- A list is an array in the file, a flag that is repeated, and a variable with commas. A place that
+  wins wins with its whole list.
+- A switch is `true` or `false` in the file and in a variable. A flag needs no value, and
+  `--verbose=false` switches off what another place has switched on.
+- A path in the file is meant from where the file is.
+- A variable that is empty is as good as none.
+
+`newswire serve --check` says whether all of it is right, the files that it names among it;
+`--print-config` prints every setting with its value and where that comes from, also when they do not go
+together. Both end with exit code 2 when something is wrong, in whichever place, after a line for each
+thing:
+
+```text
+newswire: newswire.toml:3: max_mesage_size is no setting: max_message_size is, if that is meant
+newswire: NEWSWIRE_PORT=http: invalid digit found in string
+```
+
+In Kubernetes, a service of the name `newswire` sets `NEWSWIRE_PORT` to a URL in every container that
+starts after it. `enableServiceLinks: false` in the pod's specification prevents that.
+
+## Every setting
+
+The file that says what is so anyway:
+
+```toml
+{settings}
+```
+"""
+
+
 def run_newswire(*arguments):
-    """What the program prints, as wide as without a terminal."""
+    """What the program prints, as wide as without a terminal, whatever this environment sets."""
     cargo = ["cargo", "run", "--quiet", "--locked", "--package", "newswire-cli", "--bin", "newswire", "--"]
     done = subprocess.run(
         [*cargo, *arguments],
         cwd=ROOT,
-        env={**os.environ, "COLUMNS": "100"},
+        env={**{k: v for k, v in os.environ.items() if not k.startswith("NEWSWIRE_")}, "COLUMNS": "100"},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -71,22 +119,29 @@ def document(help_of):
     return "\n".join(parts)
 
 
-def differences(found, expected):
-    """What would have to change, as a diff; empty when nothing would."""
-    lines = difflib.unified_diff(found.splitlines(), expected.splitlines(), "cli.md", "--help", lineterm="")
+def differences(name, found, expected):
+    """What would have to change in the file of this name, as a diff; empty when nothing would."""
+    lines = difflib.unified_diff(found.splitlines(), expected.splitlines(), name, "the program", lineterm="")
     return list(lines)
 
 
 def main():
-    expected = document(lambda command: run_newswire(*command, "--help"))
-    where = REFERENCE.relative_to(ROOT)
-    if sys.argv[1:] == ["--write"]:
-        REFERENCE.write_text(expected)
-    found = REFERENCE.read_text() if REFERENCE.exists() else ""
-    problems = differences(found, expected)[:40]
-    if problems:
-        problems.append(f"{where} is not what the help says: python3 conformance/lint/cli_reference.py --write")
-    report(problems, f"{where} is what the help says")
+    documents = {
+        "cli.md": document(lambda command: run_newswire(*command, "--help")),
+        "configuration.md": CONFIGURATION.format(settings=run_newswire("serve", "--print-config")),
+    }
+    problems = []
+    for name, expected in documents.items():
+        path = REFERENCE / name
+        if sys.argv[1:] == ["--write"]:
+            path.write_text(expected)
+        found = path.read_text() if path.exists() else ""
+        changes = differences(name, found, expected)[:40]
+        if changes:
+            where = path.relative_to(ROOT)
+            changes.append(f"{where} is not what it says: python3 conformance/lint/cli_reference.py --write")
+        problems += changes
+    report(problems, f"{' and '.join(documents)} are what the program says")
 
 
 if __name__ == "__main__":

@@ -36,9 +36,10 @@ class CliReference(unittest.TestCase):
 
     def test_what_is_the_same_passes_and_any_change_fails(self):
         text = cli_reference.document(help_of)
-        self.assertEqual(cli_reference.differences(text, text), [])
-        self.assertIn("-Help of serve", cli_reference.differences(text, text.replace("Help of serve", "New help")))
-        self.assertNotEqual(cli_reference.differences("", text), [])
+        other = text.replace("Help of serve", "New help")
+        self.assertEqual(cli_reference.differences("cli.md", text, text), [])
+        self.assertIn("-Help of serve", cli_reference.differences("cli.md", text, other))
+        self.assertNotEqual(cli_reference.differences("cli.md", "", text), [])
 
     def test_a_help_without_exit_codes_fails(self):
         with self.assertRaises(SystemExit):

@@ -1,4 +1,5 @@
-"""docs/reference/conformance.md maps each MUST of the RFCs to tests: do those tests exist?
+"""docs/reference/conformance.md maps each MUST of the RFCs to tests, websocket-interface.md each
+rule of the WebSockets Standard: do those tests exist?
 
 In the last column of its tables all that stands in backticks is a test, `path::to::name`. It
 must be one that runs, in crates/, and its path must lead to it. A row without a test says why.
@@ -8,7 +9,8 @@ import re
 
 from workspace import ROOT, files, report
 
-MAP = ROOT / "docs" / "reference" / "conformance.md"
+REFERENCE = ROOT / "docs" / "reference"
+MAPS = [REFERENCE / "conformance.md", REFERENCE / "websocket-interface.md"]
 
 # Attributes and doc comments, then the function: `#[test]`, `#[tokio::test(…)]`, `#[ignore]` …
 # A test that proptest makes is one, too: it carries its own #[test].
@@ -72,13 +74,18 @@ def problems_in(text, sources):
 
 
 def main():
-    where = MAP.relative_to(ROOT)
-    if not MAP.exists():
-        report([f"{where} is missing: it maps each MUST of RFC 6455 to the test that shows it"], None)
     crates = [path for path in files(ROOT / "crates") if path.suffix == ".rs"]
     sources = {path.relative_to(ROOT): path.read_text() for path in crates}
-    problems, named = problems_in(MAP.read_text(), sources)
-    report([f"{where}: {problem}" for problem in problems], f"{named} tests named, all there")
+    problems, named = [], 0
+    for page in MAPS:
+        where = page.relative_to(ROOT)
+        if not page.exists():
+            problems.append(f"{where} is missing: it maps each rule to the test that shows it")
+            continue
+        found, tests = problems_in(page.read_text(), sources)
+        problems += [f"{where}: {problem}" for problem in found]
+        named += tests
+    report(problems, f"{named} tests named, all there")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { Program, Report, Server, boundTheRun, launchBrowser } from "../browser/harness.mjs";
+import { Program, Report, Server, boundTheRun, launchBrowser, within } from "../browser/harness.mjs";
 import * as chromium from "./chromium.mjs";
 import { COUNT, messages as make, write } from "./messages.mjs";
 import { relayTo } from "./relay.mjs";
@@ -159,13 +159,7 @@ async function againstClient(peer, mode, takeover) {
   }, (wire) => judge(name, peer, takeover, wire, false));
 }
 
-function bounded(promise) {
-  let timer;
-  const late = new Promise((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`not done within ${TALK_MS / 1000} s`)), TALK_MS);
-  });
-  return Promise.race([promise, late]).finally(() => clearTimeout(timer));
-}
+const bounded = (promise) => within(promise, "the conversation", TALK_MS);
 
 try {
   const choices = ({ server }) => (server ? [true, false] : [true]);

@@ -15,9 +15,12 @@ pub enum Kind {
     Utf8,
     /// Text messages of varied JSON, compressed if the server accepts permessage-deflate.
     Deflate,
+    /// Binary messages of random bytes over TLS.
+    Tls,
 }
 
-/// One cell, written `SIZExCONNECTIONSxDEPTH`, with `:ascii` or `:utf8` after it for text, `:deflate` for compressed JSON.
+/// One cell, written `SIZExCONNECTIONSxDEPTH`, with `:ascii` or `:utf8` after it for text, `:deflate` for compressed JSON, `:tls`
+/// for binary over TLS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cell {
     /// Bytes of payload in each message.
@@ -44,6 +47,7 @@ impl FromStr for Cell {
             Some((numbers, "ascii")) => (numbers, Kind::Ascii),
             Some((numbers, "utf8")) => (numbers, Kind::Utf8),
             Some((numbers, "deflate")) => (numbers, Kind::Deflate),
+            Some((numbers, "tls")) => (numbers, Kind::Tls),
             Some(_) => return Err(wrong()),
         };
         let mut fields = numbers.split('x').map(number);
@@ -79,6 +83,7 @@ impl fmt::Display for Cell {
             Kind::Ascii => ":ascii",
             Kind::Utf8 => ":utf8",
             Kind::Deflate => ":deflate",
+            Kind::Tls => ":tls",
         };
         let (size, unit) = match self.size {
             size if size > 0 && size.is_multiple_of(1 << 20) => (size >> 20, "M"),
@@ -123,6 +128,7 @@ mod tests {
             "1Kx50x16:utf8",
             "128x1x1:ascii",
             "16Kx50x16:deflate",
+            "16Kx50x1:tls",
         ] {
             assert_eq!(text.parse::<Cell>().unwrap().to_string(), text);
         }

@@ -3,17 +3,16 @@
 use std::io::{self, Read, Write};
 use std::time::Instant;
 
-use mio::net::TcpStream;
-
 use crate::Result;
 use crate::deflate::Reader;
+use crate::tls::Socket;
 use crate::traffic::Traffic;
 
 /// Every reply's header is compared; of every so many replies the whole payload is too.
 pub(crate) const COMPARE_EVERY: u64 = 16;
 
 /// One connection and how far it has come.
-pub(crate) struct Connection<S = TcpStream> {
+pub(crate) struct Connection<S = Socket> {
     pub(crate) stream: S,
     /// Whether what comes back is looked at; its length always counts.
     compares: bool,
@@ -140,6 +139,7 @@ impl<S: Read + Write> Connection<S> {
 
     /// Writes what is owed, in one write if the socket takes it.
     pub(crate) fn send(&mut self, traffic: &Traffic) -> Result<()> {
+        self.stream.flush()?;
         while self.owed > 0 {
             let bytes = &traffic.requests(self.sent, self.owed)[self.sent_of_next..];
             if self.sent_of_next == 0 {

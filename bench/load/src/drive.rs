@@ -40,10 +40,10 @@ impl Opened {
     ) -> Result<Self> {
         let poll = Poll::new()?;
         let mut connections = Vec::with_capacity(count);
-        let (offers, mut agreed) = (kind == Kind::Deflate, None);
+        let mut agreed = None;
         for id in 0..count {
-            let (stream, now) =
-                handshake::connect(plan.address, &plan.path, sources.as_mut(), offers)
+            let (mut stream, now) =
+                handshake::connect(plan.address, &plan.path, sources.as_mut(), kind)
                     .map_err(|error| about(id, &error))?;
             if id > 0 && now != agreed {
                 return Err(about(
@@ -52,9 +52,8 @@ impl Opened {
                 ));
             }
             agreed = now;
-            let mut stream = mio::net::TcpStream::from_std(stream);
             poll.registry().register(
-                &mut stream,
+                stream.source(),
                 Token(id),
                 Interest::READABLE | Interest::WRITABLE,
             )?;

@@ -8,30 +8,58 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::Result;
 use crate::deflate::{Agreed, OFFER};
 use crate::sources::{Sources, socket};
+use crate::tls::{self, Socket};
+use crate::{Kind, Result};
 
 /// Time for one connection to be made and upgraded.
 const DEADLINE: Duration = Duration::from_secs(5);
 /// The longest response that is read.
 pub(crate) const MAX_HEAD: usize = 8192;
 
-/// Connects and upgrades one connection, and makes it non-blocking with `TCP_NODELAY`. What came of compression, if that
-/// is offered.
+/// Connects and upgrades one connection for this kind of messages, and makes it non-blocking with `TCP_NODELAY`. What
+/// came of compression, if that is offered.
 pub(crate) fn connect(
     address: SocketAddr,
     path: &str,
     sources: Option<&mut Sources>,
-    offers: bool,
-) -> Result<(TcpStream, Option<Agreed>)> {
+    kind: Kind,
+) -> Result<(Socket, Option<Agreed>)> {
     let socket = socket(sources)?;
     socket.connect_timeout(&address.into(), DEADLINE)?;
     let mut stream = TcpStream::from(socket);
     stream.set_read_timeout(Some(DEADLINE))?;
+    let mut session = match kind {
+        Kind::Tls => Some(Box::new(tls::session()?)),
+        _ => None,
+    };
+    let agreed = match &mut session {
+        Some(session) => {
+            let mut stream = tls::blocking(&mut stream, session);
+            upgrade(&mut stream, address, path, false)?
+        }
+        None => upgrade(&mut stream, address, path, kind == Kind::Deflate)?,
+    };
+    stream.set_read_timeout(None)?;
+    stream.set_nonblocking(true)?;
+    let stream = mio::net::TcpStream::from_std(stream);
+    let socket = match session {
+        Some(session) => Socket::Tls(stream, session),
+        None => Socket::Plain(stream),
+    };
+    Ok((socket, agreed))
+}
+
+/// Upgrades a connection that is there.
+fn upgrade(
+    stream: &mut (impl Read + Write),
+    address: SocketAddr,
+    path: &str,
+    offers: bool,
+) -> Result<Option<Agreed>> {
     let key = key();
     stream.write_all(request(address, path, &key, offers).as_bytes())?;
-
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         // A byte at a time: what follows the head is not part of it, and nothing is being measured yet.
@@ -41,10 +69,7 @@ pub(crate) fn connect(
         }
         head.push(byte[0]);
     }
-    let agreed = check(&String::from_utf8_lossy(&head), &accept(&key), offers)?;
-    stream.set_read_timeout(None)?;
-    stream.set_nonblocking(true)?;
-    Ok((stream, agreed))
+    check(&String::from_utf8_lossy(&head), &accept(&key), offers)
 }
 
 /// A `Sec-WebSocket-Key`.

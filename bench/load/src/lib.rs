@@ -14,6 +14,7 @@ mod json;
 mod process;
 mod server;
 mod sources;
+mod tls;
 mod traffic;
 mod window;
 
@@ -27,6 +28,7 @@ pub use json::json;
 pub use process::{allow_connections, cpu_time, memory, most_connections, pin};
 pub use server::{Program, Server, exec_pinned};
 pub use sources::Sources;
+pub use tls::{Socket, server_config};
 pub use window::{Measurement, Plan};
 
 /// What ends a run: one sentence, already naming the server or the connection it is about.

@@ -26,7 +26,10 @@ impl Traffic {
     /// What is sent compresses if that was `agreed` on.
     pub(crate) fn new(cell: Cell, agreed: Option<&Agreed>) -> Self {
         let mut random = fastrand::Rng::with_seed(0x6e65_7773_7769_7265);
-        let opcode = if cell.kind == Kind::Binary { 0x2 } else { 0x1 };
+        let opcode = match cell.kind {
+            Kind::Binary | Kind::Tls => 0x2,
+            Kind::Ascii | Kind::Utf8 | Kind::Deflate => 0x1,
+        };
         let (mut frames, mut replies) = (Vec::new(), Vec::new());
         let variety = match cell.kind {
             Kind::Deflate => VARIETY_OF_JSON,
@@ -124,7 +127,7 @@ fn payload(cell: Cell, random: &mut fastrand::Rng) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(cell.size + 4);
     while bytes.len() < cell.size {
         match cell.kind {
-            Kind::Binary => bytes.push(random.u8(..)),
+            Kind::Binary | Kind::Tls => bytes.push(random.u8(..)),
             Kind::Ascii => bytes.push(random.u8(b' '..=b'~')),
             // Made in whole, by `json`.
             Kind::Deflate => unreachable!("JSON is not made of single characters"),

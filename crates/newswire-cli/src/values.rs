@@ -2,6 +2,7 @@
 //! error is the sentence that the user reads. What only one command knows stays with it.
 
 use bytesize::ByteSize;
+use std::str::FromStr;
 use std::time::Duration;
 
 /// A length of time: `700ms`, `1.5s`, `2m`.
@@ -57,6 +58,18 @@ pub(crate) fn time_or_off(text: &str) -> Result<OrOff<Duration>, String> {
     or_off(text, some_time)
 }
 
+/// A number from 1, or `off`.
+pub(crate) fn count_or_off<T: FromStr + Default + PartialEq>(
+    text: &str,
+) -> Result<OrOff<T>, String> {
+    or_off(text, |text| {
+        text.parse()
+            .ok()
+            .filter(|count| *count != T::default())
+            .ok_or_else(|| "write a number from 1".to_owned())
+    })
+}
+
 /// How many bytes that is; more than fits is as much as fits.
 pub(crate) fn bytes(size: ByteSize) -> usize {
     usize::try_from(size.as_u64()).unwrap_or(usize::MAX)
@@ -87,6 +100,11 @@ mod tests {
         assert_eq!(time_or_off("1m"), Ok(OrOff(Some(Duration::from_mins(1)))));
         for wrong in ["", "Off", "0s", "none"] {
             assert!(time_or_off(wrong).unwrap_err().ends_with("; or off"));
+        }
+        assert_eq!(count_or_off("7"), Ok(OrOff(Some(7u32))));
+        assert_eq!(count_or_off::<u32>("off"), Ok(OrOff(None)));
+        for wrong in ["0", "-1", "4294967296", ""] {
+            assert!(count_or_off::<u32>(wrong).is_err(), "{wrong:?}");
         }
     }
 }

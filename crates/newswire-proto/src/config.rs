@@ -86,6 +86,15 @@ impl Config {
         self.close_timeout
     }
 
+    /// The write timeout that was set, or the idle timeout in its place.
+    #[must_use]
+    pub const fn write_limit(&self) -> Option<Duration> {
+        match self.write_timeout {
+            Some(timeout) => timeout,
+            None => self.idle_timeout,
+        }
+    }
+
     /// Half of the idle timeout: the time between two checks.
     pub(crate) fn idle_check(&self) -> Option<Duration> {
         self.idle_timeout.map(|timeout| timeout / 2)
@@ -93,8 +102,6 @@ impl Config {
 
     /// Half of the write timeout: the time between two checks while something waits to be written.
     pub(crate) fn write_check(&self) -> Option<Duration> {
-        self.write_timeout
-            .unwrap_or(self.idle_timeout)
-            .map(|timeout| timeout / 2)
+        self.write_limit().map(|timeout| timeout / 2)
     }
 }

@@ -1,8 +1,6 @@
-//! One error type an operation, sorted by who is to blame.
+//! One error type an operation, sorted by who is to blame. Connecting has its own, in `client`.
 
-#[cfg(feature = "rustls")]
-use crate::tls::TlsError;
-use newswire_proto::handshake::{HandshakeMisuse, HeadError, Rejection, ResponseError, UriError};
+use newswire_proto::handshake::Rejection;
 use newswire_proto::{CommandError, Failure, Message, ProtocolError};
 use std::{fmt, io};
 
@@ -11,74 +9,6 @@ pub type Error = Box<dyn std::error::Error + Send + Sync>;
 
 /// What a handler returns.
 pub type Result<T = (), E = Error> = std::result::Result<T, E>;
-
-/// Why no connection was opened to a server.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum ConnectError {
-    /// The URL is not one that can be connected to.
-    Url(UriError),
-    /// The URL asks for TLS (`wss:`), which needs the feature `rustls`, or a transport that speaks
-    /// it: `Connector::connect_over`.
-    TlsNeeded,
-    /// The server was reached, and there is no TLS with it.
-    #[cfg(feature = "rustls")]
-    Tls(TlsError),
-    /// A header or subprotocol that may not be sent.
-    Misuse(HandshakeMisuse),
-    /// The host's name was not found or nobody answered at its address.
-    Connect(io::Error),
-    /// The transport failed during the handshake.
-    Io(io::Error),
-    /// The server ended the transport before it had answered.
-    Ended,
-    /// What the server answered is not HTTP, or too large.
-    Head(HeadError),
-    /// The server answered, but did not open a WebSocket. Holds its answer.
-    Response(ResponseError),
-    /// The server did not answer within the handshake timeout.
-    Timeout,
-}
-
-impl fmt::Display for ConnectError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Url(error) => error.fmt(f),
-            Self::TlsNeeded => f.write_str("wss: needs the feature rustls, or a transport with TLS"),
-            #[cfg(feature = "rustls")]
-            Self::Tls(error) => write!(f, "no TLS with the server: {error}"),
-            Self::Misuse(error) => error.fmt(f),
-            Self::Connect(error) => write!(f, "cannot connect: {error}"),
-            Self::Io(error) => write!(f, "the transport failed in the handshake: {error}"),
-            Self::Ended => f.write_str("the server hung up without an answer"),
-            Self::Head(error) => write!(f, "the server's answer is not HTTP: {error}"),
-            Self::Response(error) => error.fmt(f),
-            Self::Timeout => f.write_str("no answer within the handshake timeout"),
-        }
-    }
-}
-
-impl std::error::Error for ConnectError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Url(error) => Some(error),
-            Self::Misuse(error) => Some(error),
-            Self::Connect(error) | Self::Io(error) => Some(error),
-            Self::Head(error) => Some(error),
-            Self::Response(error) => Some(error),
-            #[cfg(feature = "rustls")]
-            Self::Tls(error) => Some(error),
-            Self::TlsNeeded | Self::Ended | Self::Timeout => None,
-        }
-    }
-}
-
-#[cfg(feature = "rustls")]
-impl From<TlsError> for ConnectError {
-    fn from(error: TlsError) -> Self {
-        Self::Tls(error)
-    }
-}
 
 /// Why no WebSocket was opened for a client.
 #[derive(Debug)]

@@ -38,10 +38,13 @@
 //! # Features
 //! | feature | default | gives |
 //! |---|---|---|
-//! | `client` | yes | `connect`, `Connector` |
+//! | `client` | yes | `connect`, `Connector`, `reconnect` |
+//! | `proxy` | no | `Proxy`: HTTP CONNECT and SOCKS 5 for `Connector`, also from the environment |
 //! | `deflate` | yes | `Config::deflate`: compression (permessage-deflate, RFC 7692) |
+//! | `event` | no | `event`: the WebSocket interface of web pages, for threads without a runtime |
 //! | `server` | yes | `Server`, `Router`, `Route`, `Handshake`, `accept` |
-//! | `http` | no | `Server::fallback`: a `tower` service for other requests on the same port |
+//! | `http` | no | `Server::fallback`: a `tower` service for other requests on the same port; `upgrade`, `Router::into_service`: WebSockets for servers on hyper and tower |
+//! | `axum` | no | `axum::WebSocketUpgrade`: an extractor |
 //! | `rustls` | no | `tls`: `ServerTls`, `ClientTls`; `wss:` for `Connector` |
 //! | `aws-lc-rs` | no | `rustls` with the cryptography of aws-lc-rs in place of ring's |
 //! | `rcgen` | no | `ServerTls::self_signed`, for development |
@@ -64,10 +67,16 @@ pub mod tls;
 mod transport;
 mod websocket;
 
+#[cfg(feature = "proxy")]
+pub use client::Proxy;
+#[cfg(feature = "event")]
+pub use client::event;
 #[cfg(feature = "client")]
-pub use client::{Connector, connect};
+pub use client::reconnect;
+#[cfg(feature = "client")]
+pub use client::{ConnectError, Connector, RedirectError, Resolve, Resolving, Step, connect};
 pub use config::Config;
-pub use error::{AcceptError, CloseError, ConnectError, Error, RecvError, Result, SendError};
+pub use error::{AcceptError, CloseError, Error, RecvError, Result, SendError};
 pub use newswire_proto as proto;
 #[cfg(feature = "deflate")]
 pub use newswire_proto::deflate::{Compression, DeflateConfig, DeflateParams};
@@ -75,6 +84,10 @@ pub use newswire_proto::handshake::Rejection;
 pub use newswire_proto::{
     CloseCode, CloseFrame, CommandError, EncodedMessage, Message, Side, State, Utf8Bytes,
 };
+#[cfg(feature = "axum")]
+pub use server::axum;
+#[cfg(feature = "http")]
+pub use server::{Answering, RouterService, Upgrading, WebSocketUpgrade, upgrade};
 #[cfg(feature = "server")]
 pub use server::{
     Handler, HandlerResult, Handling, Handshake, IntoRoute, Listener, NetworkError, OriginError,

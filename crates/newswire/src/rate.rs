@@ -98,7 +98,10 @@ mod tests {
             }
             let most = burst + 10 * per_second.min(1_000_000) + 1;
             assert!(passed <= most, "{passed} of {most} at {per_second}");
-            assert!(passed >= (10 * per_second).min(9_000), "{passed} at {per_second}");
+            assert!(
+                passed >= (10 * per_second).min(9_000),
+                "{passed} at {per_second}"
+            );
         }
     }
 

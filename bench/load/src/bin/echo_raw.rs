@@ -5,12 +5,17 @@
 //! four bytes a message, which are a masking key. So its system calls are, in number and length, those of an echo that
 //! sends everything at once; it forms no messages, and the beginning of a large one goes out before its end has come.
 //! What it sends has the length of an echo and not its content: the load counts these bytes and compares none.
+//!
+//! With the argument `tls` all of that goes through rustls, as its own examples use it: the floor of a server with TLS.
 
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
+use std::sync::Arc;
 
-use mio::net::{TcpListener, TcpStream};
+use load::Socket;
+use mio::net::TcpListener;
 use mio::{Events, Interest, Poll, Token};
+use rustls::ServerConfig;
 
 /// Read at once at most. With less, 16 KiB messages take more reads; with more, nothing changes.
 const READ_BUFFER: usize = 512 * 1024;
@@ -19,7 +24,7 @@ const LISTENER: Token = Token(usize::MAX);
 
 /// One connection and how far it has come.
 struct Connection {
-    stream: TcpStream,
+    stream: Socket,
     state: State,
     /// Bytes to be sent that the socket has not taken yet.
     owed: usize,
@@ -38,6 +43,7 @@ impl Connection {
     /// Handles everything that the socket holds. `false` when the connection is over.
     fn ready(&mut self, buffer: &mut [u8]) -> io::Result<bool> {
         let mut drained = false;
+        self.stream.flush()?;
         loop {
             while self.owed > 0 {
                 let len = self.owed.min(buffer.len());
@@ -133,7 +139,12 @@ fn respond(head: &str) -> io::Result<String> {
     ))
 }
 
-fn main() -> io::Result<()> {
+fn main() -> load::Result<()> {
+    let tls = match std::env::args().nth(1).as_deref() {
+        Some("tls") => Some(load::server_config()?),
+        Some(other) => return Err(format!("{other:?} is no argument: tls, or none").into()),
+        None => None,
+    };
     let mut poll = Poll::new()?;
     let mut listener = TcpListener::bind(([127, 0, 0, 1], 0).into())?;
     poll.registry()
@@ -150,7 +161,7 @@ fn main() -> io::Result<()> {
         }
         for event in &events {
             if event.token() == LISTENER {
-                accept_all(&listener, &poll, &mut connections, &mut opened)?;
+                accept_all(&listener, &poll, &mut connections, &mut opened, tls.as_ref())?;
             } else if let Some(connection) = connections.get_mut(&event.token()) {
                 // An error here is the load leaving.
                 if !connection.ready(&mut buffer).unwrap_or(false) {
@@ -166,18 +177,20 @@ fn accept_all(
     poll: &Poll,
     connections: &mut HashMap<Token, Connection>,
     opened: &mut usize,
-) -> io::Result<()> {
+    tls: Option<&Arc<ServerConfig>>,
+) -> load::Result<()> {
     loop {
-        let mut stream = match listener.accept() {
+        let stream = match listener.accept() {
             Ok((stream, _)) => stream,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-            Err(error) => return Err(error),
+            Err(error) => return Err(error.into()),
         };
         stream.set_nodelay(true)?;
         let token = Token(*opened);
         *opened += 1;
-        poll.registry()
-            .register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
+        let mut stream = Socket::accepted(stream, tls)?;
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        poll.registry().register(stream.source(), token, interest)?;
         let connection = Connection {
             stream,
             state: State::Handshake(Vec::new()),

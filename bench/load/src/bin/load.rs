@@ -16,7 +16,7 @@ struct Arguments {
     /// The path to ask for
     #[arg(long, default_value = "/echo")]
     path: String,
-    /// SIZExCONNECTIONSxDEPTH, with :ascii or :utf8 after it for text, :deflate for compressed JSON
+    /// SIZExCONNECTIONSxDEPTH, with :ascii or :utf8 after it for text, :deflate for compressed JSON, :tls for TLS
     #[arg(long, default_value = "128x50x1")]
     cell: Cell,
     /// Load before the window, not counted

@@ -1,142 +1,141 @@
 //! `newswire serve`: from settings to a server with its echo, and to a clean end. What the settings
-//! are is in `options.rs`, where they come from in `settings`.
+//! are is in `options.rs`, where they come from in `settings`, what is made of them in `parts.rs`.
 
 mod compression;
 mod files;
+mod listening;
+mod metrics;
 mod options;
 mod page;
+mod parts;
 mod settings;
+mod signals;
 
 use crate::exit_code::ExitCode;
 use crate::output;
-use files::Root;
-use newswire::{Config, Route, Server, Shutdown, WebSocket};
-use options::{ListeningOptions, ServeOptions};
+use listening::{Inherited, Listening, Place};
+use newswire::server::Metrics;
+use newswire::tls::ServerTls;
+use newswire::{Route, Server, Shutdown, WebSocket};
+use options::ServeOptions;
+use parts::Parts;
+use sd_notify::NotifyState;
 pub(crate) use settings::ServeFlags;
 use std::io::{self, IsTerminal};
 use std::num::NonZeroUsize;
+use std::time::Duration;
 use tokio::runtime::{Builder, LocalOptions};
+use tokio::task::spawn_local;
 use tracing_appender::non_blocking::WorkerGuard;
+
+/// How often it is looked whether certificates have changed.
+const WATCH: Duration = Duration::from_secs(2);
 
 /// Serves until a signal comes, or only says what the settings are.
 pub(crate) fn run(flags: &ServeFlags) -> ExitCode {
-    let resolved = settings::resolve(flags, |name| std::env::var_os(name));
-    let prepared = resolved.and_then(|(options, settings)| {
-        let parts = Parts::prepare(&options)?;
-        Ok((options, settings, parts))
-    });
-    let (options, settings, parts) = match prepared {
-        Ok(prepared) => prepared,
-        Err(problems) => {
-            for problem in problems {
-                output::error(problem);
-            }
-            return ExitCode::Usage;
-        }
+    let (options, settings) = match settings::resolve(flags, |name| std::env::var_os(name)) {
+        Ok(resolved) => resolved,
+        Err(problems) => return wrong(problems),
     };
     if options.about.print_config {
         output::line(settings.to_string().trim_end());
         return ExitCode::Success;
     }
+    let parts = match Parts::prepare(&options) {
+        Ok(parts) => parts,
+        Err(problems) => return wrong(problems),
+    };
     if options.about.check {
         output::line("the settings are right");
         return ExitCode::Success;
     }
-    let _log = log_to_stderr(options.running.verbose);
-    let runtime = match Builder::new_current_thread()
-        .enable_all()
-        .build_local(LocalOptions::default())
-    {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            output::error(format_args!("cannot start: {error}"));
-            return ExitCode::Failure;
-        }
-    };
-    runtime.block_on(serve(&options, parts))
-}
-
-/// What can be made of the settings before anything listens, so that `--check` finds what is wrong.
-struct Parts {
-    config: Config,
-    root: Option<Root>,
-}
-
-impl Parts {
-    /// # Errors
-    /// Everything that is wrong, a line each.
-    fn prepare(options: &ServeOptions) -> Result<Self, Vec<String>> {
-        let mut problems = Vec::new();
-        let deflate = options.compression.config();
-        let deflate = deflate.map_err(|problem| problems.push(problem));
-        let files = &options.files;
-        let root = files.root.as_ref().map(|path| {
-            Root::open(path, files.root_hidden).map_err(|error| {
-                let path = path.display();
-                problems.push(format!(
-                    "cannot serve the directory {path}: {error}; see --root"
-                ));
-            })
+    let served = Inherited::take()
+        .map_err(Failure::cannot_listen)
+        .and_then(|inherited| {
+            let _log = log_to_stderr(options.running.verbose);
+            let runtime = Builder::new_current_thread()
+                .enable_all()
+                .build_local(LocalOptions::default())
+                .map_err(|error| Failure::of(format!("cannot start: {error}")))?;
+            runtime.block_on(serve(&options, parts, inherited))
         });
-        match (deflate, root.transpose()) {
-            (Ok(deflate), Ok(root)) => Ok(Self {
-                config: options.limits.config(deflate),
-                root,
-            }),
-            _ => Err(problems),
+    match served {
+        Ok(()) => ExitCode::Success,
+        Err(Failure { code, what }) => {
+            output::error(what);
+            code
         }
     }
 }
 
-async fn serve(options: &ServeOptions, parts: Parts) -> ExitCode {
-    let ListeningOptions { host, port } = &options.listening;
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    let server = match Server::bind((bare, *port)).await {
-        Ok(server) => server,
-        Err(error) => {
-            output::error(cannot_listen(&options.listening, &error));
-            return ExitCode::CannotListen;
-        }
+/// Says what is wrong with the settings.
+fn wrong(problems: Vec<String>) -> ExitCode {
+    for problem in problems {
+        output::error(problem);
+    }
+    ExitCode::Usage
+}
+
+/// Why nothing was served, in a line.
+struct Failure {
+    code: ExitCode,
+    what: String,
+}
+
+impl Failure {
+    fn of(what: String) -> Self {
+        let code = ExitCode::Failure;
+        Self { code, what }
+    }
+
+    fn cannot_listen(what: String) -> Self {
+        let code = ExitCode::CannotListen;
+        Self { code, what }
+    }
+}
+
+async fn serve(options: &ServeOptions, parts: Parts, inherited: Inherited) -> Result<(), Failure> {
+    let listening = listening::listen(&options.listening, inherited).await;
+    let Listening {
+        server,
+        places,
+        #[cfg(unix)]
+            file: _file,
+    } = listening.map_err(Failure::cannot_listen)?;
+    let no_signals = |error| Failure::of(format!("cannot listen for signals: {error}"));
+    let signal = signals::termination().map_err(no_signals)?;
+    let (mut server, threads) = with_workers(server, options.running.workers).await?;
+    let what = What {
+        secure: parts.tls.is_some(),
+        page: parts.root.is_none(),
     };
-    let signal = match termination() {
-        Ok(signal) => signal,
-        Err(error) => {
-            output::error(format_args!("cannot listen for signals: {error}"));
-            return ExitCode::Failure;
-        }
-    };
-    let workers = options.running.workers;
-    let workers = workers
-        .or_else(|| std::thread::available_parallelism().ok())
-        .unwrap_or(NonZeroUsize::MIN);
-    // One worker is this thread itself.
-    let (server, threads) = if workers == NonZeroUsize::MIN {
-        (server, "1 worker".to_owned())
-    } else {
-        match server.workers(workers).await {
-            Ok(server) => (server, format!("{workers} workers")),
-            Err(error) => {
-                output::error(format_args!(
-                    "cannot start {workers} workers: {error}; see --workers"
-                ));
-                return ExitCode::Failure;
-            }
-        }
-    };
-    let has_page = parts.root.is_none();
-    let server = server
+    if let Some(tls) = parts.tls {
+        keep_certificates(&tls).map_err(no_signals)?;
+        server = server.tls(tls);
+    }
+    let echo = Route::new(echo)
+        .origins(parts.origins)
+        .subprotocols(parts.subprotocols);
+    server = with_limits(server, options)
         .config(parts.config)
-        .route("/echo", Route::new(echo).subprotocols(["echo-protocol"]))
+        .trusted_proxies(parts.proxies)
+        .proxy_protocol(options.listening.proxy_protocol)
+        .route("/echo", echo)
         .fallback(page::router(parts.root));
-    let addr = server.local_addr();
-    output::line(format_args!(
-        "newswire {}, {threads}",
-        env!("CARGO_PKG_VERSION")
-    ));
-    let what = if has_page { "page " } else { "files" };
-    output::line(format_args!("  {what} http://{addr}/"));
-    output::line(format_args!("  echo  ws://{addr}/echo"));
+    let version = env!("CARGO_PKG_VERSION");
+    output::line(format_args!("newswire {version}, {threads}"));
+    if let Some(address) = &options.files.metrics {
+        serve_metrics(address, server.metrics()).await?;
+    }
+    for place in &places {
+        what.say(place);
+    }
     output::line("Press Ctrl-C to stop.");
+    notify(NotifyState::Ready);
+    let signal = async {
+        signal.await;
+        notify(NotifyState::Stopping);
+    };
     let Shutdown { open, cut, .. } = server.serve_until(signal).await;
     output::line(match (open, cut) {
         (0, _) => "stopped".to_owned(),
@@ -144,7 +143,7 @@ async fn serve(options: &ServeOptions, parts: Parts) -> ExitCode {
         (open, 0) => format!("stopped, {open} connections closed"),
         (open, cut) => format!("stopped, {open} connections closed, {cut} of them cut"),
     });
-    ExitCode::Success
+    Ok(())
 }
 
 /// Sends back what it receives.
@@ -155,47 +154,95 @@ async fn echo(mut ws: WebSocket) -> newswire::Result {
     Ok(())
 }
 
-fn cannot_listen(options: &ListeningOptions, error: &io::Error) -> String {
-    let ListeningOptions { host, port } = options;
-    let advice = match error.kind() {
-        io::ErrorKind::AddrInUse => {
-            "the port is taken; choose another with --port, or --port 0 for a free one"
+/// With as many threads as are asked for, and how many that are.
+async fn with_workers(
+    server: Server,
+    asked: Option<NonZeroUsize>,
+) -> Result<(Server, String), Failure> {
+    let workers = asked
+        .or_else(|| std::thread::available_parallelism().ok())
+        .unwrap_or(NonZeroUsize::MIN);
+    // One worker is this thread itself.
+    if workers == NonZeroUsize::MIN {
+        return Ok((server, "1 worker".to_owned()));
+    }
+    match server.workers(workers).await {
+        Ok(server) => Ok((server, format!("{workers} workers"))),
+        Err(error) => Err(Failure::of(format!(
+            "cannot start {workers} workers: {error}; see --workers"
+        ))),
+    }
+}
+
+fn with_limits(mut server: Server, options: &ServeOptions) -> Server {
+    let limits = &options.connections;
+    if let Some(count) = parts::max_connections(limits.max_connections) {
+        server = server.max_connections(count);
+    }
+    if let Some(count) = limits.max_connections_per_address.0 {
+        server = server.max_connections_per_address(count);
+    }
+    if let Some(count) = limits.max_connection_rate_per_address.0 {
+        server = server.max_connection_rate_per_address(count);
+    }
+    server.shutdown_spread(limits.shutdown_spread)
+}
+
+/// What there is to connect to, at each place.
+struct What {
+    secure: bool,
+    page: bool,
+}
+
+impl What {
+    fn say(&self, place: &Place) {
+        let page = if self.page { "page " } else { "files" };
+        match place {
+            Place::Address(addr) => {
+                let s = if self.secure { "s" } else { "" };
+                output::line(format_args!("  {page} http{s}://{addr}/"));
+                output::line(format_args!("  echo  ws{s}://{addr}/echo"));
+            }
+            #[cfg(unix)]
+            Place::Unix(path) => {
+                let path = path.display();
+                output::line(format_args!("  {page} / on the Unix socket {path}"));
+                output::line(format_args!("  echo  /echo on the Unix socket {path}"));
+            }
         }
-        io::ErrorKind::PermissionDenied => {
-            "not allowed; ports below 1024 usually need privileges, choose another with --port"
-        }
-        io::ErrorKind::AddrNotAvailable => {
-            "this machine does not have that address; try --host 127.0.0.1"
-        }
-        _ => return format!("cannot listen on {host}:{port}: {error}; see --host and --port"),
+    }
+}
+
+/// Reads certificates again when they change and on SIGHUP.
+fn keep_certificates(tls: &ServerTls) -> io::Result<()> {
+    let told = |result| match result {
+        Ok(()) => output::line("certificates read again"),
+        Err(error) => tracing::error!("the certificates stay as they were: {error}"),
     };
-    format!("cannot listen on {host}:{port}: {advice}")
+    let watched = tls.clone();
+    spawn_local(async move { watched.watch(WATCH, told).await });
+    let tls = tls.clone();
+    spawn_local(signals::hang_ups(move || told(tls.reload()))?);
+    Ok(())
 }
 
-/// Ready at the first SIGINT or SIGTERM.
-#[cfg(unix)]
-fn termination() -> io::Result<impl Future<Output = ()>> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    Ok(std::future::poll_fn(move |cx| {
-        if interrupt.poll_recv(cx).is_ready() {
-            return std::task::Poll::Ready(());
-        }
-        terminate.poll_recv(cx).map(|_| ())
-    }))
+/// Answers with the metrics on an address of their own, until the process ends.
+async fn serve_metrics(address: &str, metrics: Metrics) -> Result<(), Failure> {
+    let server = Server::bind(address).await.map_err(|error| {
+        let what = format!("cannot listen on {address} for metrics: {error}; see --metrics");
+        Failure::cannot_listen(what)
+    })?;
+    let at = server.local_addr();
+    output::line(format_args!("  metrics http://{at}/metrics"));
+    spawn_local(server.fallback(metrics::router(metrics)).serve());
+    Ok(())
 }
 
-/// Ready at the first Ctrl-C.
-#[cfg(not(unix))]
-#[expect(clippy::unnecessary_wraps, reason = "the same shape as on Unix")]
-fn termination() -> io::Result<impl Future<Output = ()>> {
-    Ok(async {
-        // Without Ctrl-C the process is ended from outside.
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    })
+/// Tells systemd, if it has started this and wants to know.
+fn notify(state: NotifyState<'_>) {
+    if let Err(error) = sd_notify::notify(&[state]) {
+        tracing::warn!("cannot tell systemd: {error}");
+    }
 }
 
 /// Log lines go through a queue that drops what standard error does not take in time, so that

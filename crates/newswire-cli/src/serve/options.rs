@@ -3,10 +3,10 @@
 //! (`settings`). What they do is in the other files.
 
 use super::compression::CompressionOptions;
-use crate::values::{OrOff, bytes, some_time, time_or_off};
+use crate::values::{OrOff, bytes, count_or_off, duration, some_time, time_or_off};
 use bytesize::ByteSize;
 use clap::Args;
-use newswire::{Config, DeflateConfig};
+use newswire::{Config, DeflateConfig, Origins, TrustedProxies};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -26,10 +26,19 @@ pub(crate) struct ServeOptions {
     #[command(flatten, next_help_heading = "Listening")]
     pub(super) listening: ListeningOptions,
 
-    #[command(flatten, next_help_heading = "Files")]
+    #[command(flatten, next_help_heading = "TLS")]
+    pub(super) tls: TlsOptions,
+
+    #[command(flatten, next_help_heading = "Who may connect")]
+    pub(super) admission: AdmissionOptions,
+
+    #[command(flatten, next_help_heading = "Files and metrics")]
     pub(super) files: FileOptions,
 
-    #[command(flatten, next_help_heading = "Limits")]
+    #[command(flatten, next_help_heading = "Connections")]
+    pub(super) connections: ConnectionsOptions,
+
+    #[command(flatten, next_help_heading = "Limits of a connection")]
     pub(super) limits: LimitOptions,
 
     #[command(flatten, next_help_heading = "Compression")]
@@ -52,6 +61,78 @@ pub(super) struct ListeningOptions {
     /// The port to listen on; 0 takes a free one
     #[arg(short, long, default_value_t = 9998)]
     pub(super) port: u16,
+
+    /// Listen on a Unix socket of this path instead
+    ///
+    /// One that a server has left there is taken over; it is removed when this server ends.
+    #[cfg(unix)]
+    #[arg(long, value_name = "PATH")]
+    pub(super) unix: Option<PathBuf>,
+
+    /// Who may connect to the Unix socket, as chmod's digits
+    #[cfg(unix)]
+    #[arg(long, default_value = "660", value_parser = mode, value_name = "MODE")]
+    pub(super) unix_mode: Mode,
+
+    /// A network of proxies in front that tell the truth about their clients, in Forwarded or
+    /// X-Forwarded-For: 10.0.0.0/8, 192.0.2.7, or unix for the Unix socket; may be repeated
+    #[arg(long, value_parser = network, value_name = "NETWORK")]
+    pub(super) trusted_proxy: Vec<String>,
+
+    /// Connections from trusted proxies begin with a header of the PROXY protocol, version 1 or 2
+    #[arg(long)]
+    pub(super) proxy_protocol: bool,
+}
+
+/// How it is encrypted.
+#[derive(Debug, Args)]
+pub(super) struct TlsOptions {
+    /// Speak TLS with the certificate in this PEM file, those of its issuers behind it
+    ///
+    /// The files are read again when they change, and on SIGHUP; connections that are open stay.
+    #[arg(long, value_name = "FILE")]
+    pub(super) tls_cert: Option<PathBuf>,
+
+    /// The private key of the certificate, in PEM
+    #[arg(long, value_name = "FILE")]
+    pub(super) tls_key: Option<PathBuf>,
+
+    /// Speak TLS with a certificate that nobody has signed, made anew each time: for development
+    #[arg(long)]
+    pub(super) tls_self_signed: bool,
+
+    /// Let in only clients with a certificate that an authority in this PEM file has issued
+    #[arg(long, value_name = "FILE")]
+    pub(super) tls_client_ca: Option<PathBuf>,
+
+    /// Let in clients without a certificate too
+    #[arg(long)]
+    pub(super) tls_client_optional: bool,
+}
+
+/// Which clients are let in, and in which language.
+#[derive(Debug, Args)]
+pub(super) struct AdmissionOptions {
+    /// Pages that may connect, by their origin: https://example.com, https://*.example.com,
+    /// http://localhost:*; same for those of this server, any for all; may be repeated
+    #[arg(long, default_value = "same", value_parser = origin, value_name = "ORIGIN")]
+    pub(super) origin: Vec<String>,
+
+    /// Let in pages without an origin, such as those opened from a file
+    #[arg(long)]
+    pub(super) allow_null_origin: bool,
+
+    /// Let in only clients that send an Origin, as browsers do
+    #[arg(long)]
+    pub(super) require_origin: bool,
+
+    /// A subprotocol that is spoken, the preferred one first; may be repeated
+    #[arg(long, default_value = "echo-protocol", value_parser = token, value_name = "NAME")]
+    pub(super) subprotocol: Vec<String>,
+
+    /// Let in only clients that offer a subprotocol that is spoken
+    #[arg(long)]
+    pub(super) require_subprotocol: bool,
 }
 
 /// What is served beside the echo.
@@ -68,6 +149,31 @@ pub(super) struct FileOptions {
     /// begins with a dot; what is in /.well-known is not hidden
     #[arg(long)]
     pub(super) root_hidden: bool,
+
+    /// Answer GET /metrics on this address, such as 127.0.0.1:9100, in Prometheus's text format
+    #[arg(long, value_parser = address, value_name = "ADDRESS")]
+    pub(super) metrics: Option<String>,
+}
+
+/// How many connections there may be, and how they end.
+#[derive(Debug, Args)]
+pub(super) struct ConnectionsOptions {
+    /// How many connections there may be at once; not more than files may be open
+    #[arg(long, default_value = "100000", value_parser = count_or_off::<usize>, value_name = "N|off")]
+    pub(super) max_connections: OrOff<usize>,
+
+    /// How many of them an address may have, or an IPv6 network of 64 bits
+    #[arg(long, default_value = "off", value_parser = count_or_off::<u32>, value_name = "N|off")]
+    pub(super) max_connections_per_address: OrOff<u32>,
+
+    /// How many new connections an address may make in a second
+    #[arg(long, default_value = "off", value_parser = count_or_off::<u32>, value_name = "N|off")]
+    pub(super) max_connection_rate_per_address: OrOff<u32>,
+
+    /// Over which time the connections are closed when the server ends, so that their clients do
+    /// not all come back elsewhere at once
+    #[arg(long, default_value = "0s", value_parser = duration, value_name = "TIME")]
+    pub(super) shutdown_spread: Duration,
 }
 
 /// What a peer may ask for, and for how long.
@@ -100,12 +206,25 @@ pub(super) struct LimitOptions {
     /// How long a peer may be silent; it is sent a ping at half of that time
     #[arg(long, default_value = "60s", value_parser = time_or_off, value_name = "TIME|off")]
     idle_timeout: OrOff<Duration>,
+
+    /// How long a peer may leave unread what is sent to it [default: as --idle-timeout]
+    #[arg(long, value_parser = time_or_off, value_name = "TIME|off")]
+    write_timeout: Option<OrOff<Duration>>,
+
+    /// How many messages a peer may send in a second; 20:100 for 100 at once and 20 a second after
+    #[arg(long, default_value = "off", value_parser = message_rate, value_name = "N[:N]|off")]
+    max_message_rate: OrOff<(u32, u32)>,
+
+    /// How many bytes a peer may send in a second; 1MiB:8MiB for 8 MiB at once and 1 MiB a second
+    /// after
+    #[arg(long, default_value = "off", value_parser = byte_rate, value_name = "SIZE[:SIZE]|off")]
+    max_receive_rate: OrOff<(u64, u64)>,
 }
 
 impl LimitOptions {
     /// The library's settings of a connection.
     pub(super) fn config(&self, deflate: DeflateConfig) -> Config {
-        Config::new()
+        let mut config = Config::new()
             .max_message_size(bytes(self.max_message_size))
             .max_buffered(bytes(self.max_buffered))
             .max_head_size(bytes(self.max_head_size))
@@ -113,7 +232,17 @@ impl LimitOptions {
             .handshake_timeout(self.handshake_timeout)
             .close_timeout(self.close_timeout)
             .idle_timeout(self.idle_timeout.0)
-            .deflate(deflate)
+            .deflate(deflate);
+        if let Some(OrOff(timeout)) = self.write_timeout {
+            config = config.write_timeout(timeout);
+        }
+        if let OrOff(Some((messages, at_once))) = self.max_message_rate {
+            config = config.max_message_rate(messages, at_once);
+        }
+        if let OrOff(Some((bytes, at_once))) = self.max_receive_rate {
+            config = config.max_receive_rate(bytes, at_once);
+        }
+        config
     }
 }
 
@@ -153,6 +282,79 @@ fn workers(text: &str) -> Result<NonZeroUsize, String> {
         .ok_or_else(|| "write a number from 1 to 1024; one for each core is usual".to_owned())
 }
 
+/// The permissions of a file.
+#[cfg(unix)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Mode(pub(super) u32);
+
+#[cfg(unix)]
+fn mode(text: &str) -> Result<Mode, String> {
+    u32::from_str_radix(text, 8)
+        .ok()
+        .filter(|mode| *mode <= 0o777)
+        .map(Mode)
+        .ok_or_else(|| "write three digits from 0 to 7, such as 660 or 600".to_owned())
+}
+
+fn network(text: &str) -> Result<String, String> {
+    let checked = TrustedProxies::new([text]).map_err(|error| error.to_string());
+    checked.map(|_| text.to_owned())
+}
+
+/// The origins that are words: those of this server, and all.
+pub(super) const SAME: &str = "same";
+pub(super) const ANY: &str = "any";
+
+fn origin(text: &str) -> Result<String, String> {
+    if text != SAME && text != ANY {
+        Origins::list([text]).map_err(|error| error.to_string())?;
+    }
+    Ok(text.to_owned())
+}
+
+/// RFC 9110 §5.6.2: what a token is made of.
+fn token(text: &str) -> Result<String, String> {
+    let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    if !text.is_empty() && text.bytes().all(legal) {
+        Ok(text.to_owned())
+    } else {
+        Err("a name has letters, digits and !#$%&'*+-.^_`|~, and nothing else".to_owned())
+    }
+}
+
+fn address(text: &str) -> Result<String, String> {
+    let port = text.rsplit_once(':').map(|(_, port)| port.parse::<u16>());
+    match port {
+        Some(Ok(_)) => Ok(text.to_owned()),
+        _ => Err("write an address and a port, such as 127.0.0.1:9100".to_owned()),
+    }
+}
+
+fn message_rate(text: &str) -> Result<OrOff<(u32, u32)>, String> {
+    let one = |text: &str| text.parse().ok().filter(|count| *count > 0);
+    rate_or_off(text, one).ok_or_else(|| "write a number from 1, two as 20:100, or off".to_owned())
+}
+
+fn byte_rate(text: &str) -> Result<OrOff<(u64, u64)>, String> {
+    let one = |text: &str| {
+        let size = text.parse::<ByteSize>().ok()?;
+        Some(size.as_u64()).filter(|bytes| *bytes > 0)
+    };
+    rate_or_off(text, one).ok_or_else(|| "write a size, two as 1MiB:8MiB, or off".to_owned())
+}
+
+/// How much in a second, and how much of it at once: as much, unless it is said.
+fn rate_or_off<T: Copy>(text: &str, one: impl Fn(&str) -> Option<T>) -> Option<OrOff<(T, T)>> {
+    if text == "off" {
+        return Some(OrOff(None));
+    }
+    let rate = match text.split_once(':') {
+        Some((rate, at_once)) => (one(rate)?, one(at_once)?),
+        None => (one(text)?, one(text)?),
+    };
+    Some(OrOff(Some(rate)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -180,7 +382,8 @@ mod tests {
     fn each_flag_is_a_setting() {
         let ours = config(
             "--max-message-size 1 --max-buffered 2 --max-head-size 3 --max-headers 4 \
-             --handshake-timeout 5s --close-timeout 6s --idle-timeout 7s",
+             --handshake-timeout 5s --close-timeout 6s --idle-timeout 7s \
+             --write-timeout 8s --max-message-rate 9:10 --max-receive-rate 1KiB",
         );
         let theirs = Config::new()
             .max_message_size(1)
@@ -189,12 +392,41 @@ mod tests {
             .max_headers(4)
             .handshake_timeout(Duration::from_secs(5))
             .close_timeout(Duration::from_secs(6))
-            .idle_timeout(Some(Duration::from_secs(7)));
+            .idle_timeout(Some(Duration::from_secs(7)))
+            .write_timeout(Some(Duration::from_secs(8)))
+            .max_message_rate(9, 10)
+            .max_receive_rate(1024, 1024);
         assert_eq!(format!("{ours:?}"), format!("{theirs:?}"));
         let (ours, theirs) = (
             config("--idle-timeout off"),
             Config::new().idle_timeout(None),
         );
         assert_eq!(format!("{ours:?}"), format!("{theirs:?}"));
+    }
+
+    #[test]
+    fn a_timeout_can_be_off_and_a_rate_without_its_burst() {
+        let ours = config("--write-timeout off --max-message-rate 7");
+        let theirs = Config::new().write_timeout(None).max_message_rate(7, 7);
+        assert_eq!(format!("{ours:?}"), format!("{theirs:?}"));
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_refused() {
+        for (flag, wrong) in [
+            ("max-message-rate", "0 1: :1 1:0 -1 1:2:3 lots"),
+            ("max-receive-rate", "0 1: 1KiB:0 lots"),
+            ("max-connections", "0 -1 many 1.5"),
+            ("unix-mode", "8 1000 -1 rw"),
+            ("trusted-proxy", "10.0.0.0/33 proxy.example"),
+            ("origin", "https://* ftp://a/b *"),
+            ("subprotocol", "a,b a/b"),
+            ("metrics", "9100 127.0.0.1 localhost:70000"),
+        ] {
+            for wrong in wrong.split_whitespace() {
+                let arguments = ["serve".to_owned(), format!("--{flag}={wrong}")];
+                assert!(Cli::try_parse_from(arguments).is_err(), "--{flag}={wrong}");
+            }
+        }
     }
 }

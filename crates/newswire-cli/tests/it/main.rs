@@ -6,6 +6,7 @@
     reason = "a test that fails may panic, and its helpers are nobody's interface"
 )]
 
+mod admission;
 mod arguments;
 mod bench;
 mod bench_failures;
@@ -14,9 +15,13 @@ mod compression;
 mod echo;
 mod files;
 mod log;
+mod metrics;
 mod page;
 mod settings;
 #[cfg(unix)]
 mod signals;
+#[cfg(unix)]
+mod sockets;
 mod support;
+mod tls;
 mod workers;

@@ -135,7 +135,10 @@ impl<S, A, H: Handler<S, A>> Handle<S> for Taking<H, A> {
 }
 
 /// Starts a handler on an open connection.
-fn run<R: Handling + 'static>(opened: Opened, handler: impl FnOnce(WebSocket) -> R) -> Stage {
+pub(super) fn run<R: Handling + 'static>(
+    opened: Opened,
+    handler: impl FnOnce(WebSocket) -> R,
+) -> Stage {
     let Opened { ws, peer } = opened;
     let shared = ws.shared();
     // A panic before there is a future is the handler's as one in it would be.
@@ -154,7 +157,7 @@ pub(super) fn drive<R: Handling + 'static>(
 }
 
 /// A part of a connection's life, as a future that gives the next one.
-pub struct Stage(Pin<Box<dyn Future<Output = Option<Self>> + Send>>);
+pub(super) struct Stage(Pin<Box<dyn Future<Output = Option<Self>> + Send>>);
 
 impl Stage {
     pub(super) fn new(stage: impl Future<Output = Option<Self>> + Send + 'static) -> Self {
@@ -173,7 +176,7 @@ impl fmt::Debug for Stage {
 }
 
 /// A connection that is open, on its way to its handler.
-pub struct Opened {
+pub(super) struct Opened {
     pub(super) ws: WebSocket,
     pub(super) peer: Peer,
 }

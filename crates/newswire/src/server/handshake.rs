@@ -2,7 +2,8 @@
 //! which that is open. Which requests get this far is the route's to say.
 
 use super::handler::{Stage, drive};
-use super::http::{self, Opening};
+use super::http::Opening;
+use super::judge;
 use super::log::{self, Peer};
 use super::metrics::Metrics;
 use super::registry::Registered;
@@ -149,7 +150,7 @@ impl<S> Handshake<S> {
         };
         let task = ready.task.take();
         let accepted = choose(&ready).and_then(|subprotocol| {
-            http::accepted(&ready.upgrade, subprotocol.as_deref(), &ready.config)?
+            judge::accepted(&ready.upgrade, subprotocol.as_deref(), &ready.config)?
                 .with_headers(&self.headers)
                 .map_err(|misuse| {
                     Rejection::new(StatusCode::INTERNAL_SERVER_ERROR, misuse.to_string())

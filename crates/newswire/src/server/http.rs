@@ -1,36 +1,35 @@
 //! From an accepted transport to an open connection or an HTTP answer. What is not for a
-//! WebSocket goes, with its bytes, to hyper.
+//! WebSocket goes to hyper, request by request; what the rules of a route say is in `judge.rs`.
 
 #[cfg(feature = "http")]
 mod fallback;
+#[cfg(feature = "http")]
+mod keep_alive;
 
 #[cfg(feature = "http")]
 pub(super) use fallback::Fallback;
 
 use super::Service;
-use super::handler::{Next, Opened, Stage};
-use super::handshake::{Undecided, too_slow};
+use super::handler::{Opened, Stage};
+use super::handshake::Undecided;
+use super::judge::{Verdict, accepted, judge};
 use super::limits::Refused;
 use super::log::{self, Peer};
 use super::registry::Registered;
-use super::request::{Arrival, Parts};
-use super::route::{Bound, Rules};
-use super::router::Found;
+use super::request::Arrival;
+#[cfg(feature = "http")]
+use super::upgrade::Handover;
 use crate::config::Config;
 use crate::error::AcceptError;
 use crate::transport::{Stream, Transport};
 use crate::websocket::WebSocket;
 use bytes::BytesMut;
-use http::header::{HOST, ORIGIN};
-use http::{HeaderMap, Request, StatusCode};
+use http::Request;
 use newswire_proto::Connection;
-use newswire_proto::handshake::{
-    Accepted, Head, HeadReader, Negotiated, Rejection, Upgrade, is_upgrade,
-};
-use std::future::poll_fn;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, OnceLock};
-use std::task::Poll;
+#[cfg(feature = "http")]
+use newswire_proto::handshake::is_upgrade;
+use newswire_proto::handshake::{Accepted, Head, HeadReader, Negotiated, Rejection, Upgrade};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, timeout, timeout_at};
@@ -89,7 +88,27 @@ pub(super) fn deadline(timeout: Duration) -> Instant {
     now.checked_add(timeout).unwrap_or_else(|| now + LONG)
 }
 
-/// Serves an accepted connection until `limit`, up to its end or to where its handler takes over.
+/// A request that has been read, and what came behind its head.
+pub(super) struct Received {
+    pub(super) stream: Stream,
+    pub(super) head: Head<Request<()>>,
+    /// From the head's first byte on.
+    pub(super) bytes: BytesMut,
+}
+
+/// A request for a WebSocket, and who asks.
+pub(super) struct Asked {
+    pub(super) request: Request<()>,
+    pub(super) arrival: Arrival,
+    /// The client has reached a limit.
+    pub(super) refused: Option<Refused>,
+    /// By when it is answered.
+    pub(super) limit: Instant,
+    pub(super) registered: Registered,
+}
+
+/// Serves an accepted connection up to its end or to where its handler takes over. Its first
+/// request has until `limit`.
 pub(super) async fn open(
     service: Arc<Service>,
     mut stream: Stream,
@@ -99,8 +118,12 @@ pub(super) async fn open(
     registered: Registered,
 ) -> Option<Stage> {
     let read = read_request(&mut stream, &service.config, limit).await;
-    let (head, mut bytes) = match read {
-        Ok(read) => read,
+    let received = match read {
+        Ok((head, bytes)) => Received {
+            stream,
+            head,
+            bytes,
+        },
         Err(AcceptError::Rejected(rejection)) => {
             service.refused(&arrival.client.into(), None, &rejection);
             refuse(&mut stream, &rejection).await;
@@ -111,39 +134,64 @@ pub(super) async fn open(
             return None;
         }
     };
+    #[cfg(feature = "http")]
+    let (received, limit) = match &service.fallback {
+        Some(fallback)
+            if refused.is_none()
+                && !registered.is_closing()
+                && !service.is_for_websocket(&received.head.message) =>
+        {
+            let received =
+                keep_alive::serve(&service, fallback, received, &arrival, &registered).await?;
+            (received, deadline(service.config.handshake_timeout))
+        }
+        _ => (received, limit),
+    };
+    let Received {
+        stream,
+        head,
+        mut bytes,
+    } = received;
     service.look_through_proxies(&mut arrival, head.message.headers());
     let refused = match refused {
         None => service.charge(&arrival, &registered).err(),
         refused => refused,
     };
+    let opening = Opening::Own {
+        stream,
+        rest: bytes.split_off(head.len),
+    };
+    let asked = Asked {
+        request: head.message,
+        arrival,
+        refused,
+        limit,
+        registered,
+    };
+    answer(service, opening, asked).await
+}
+
+/// Answers a request for a WebSocket: its route's rules, and then its handler.
+pub(super) async fn answer(service: Arc<Service>, opening: Opening, asked: Asked) -> Option<Stage> {
+    let Asked {
+        request,
+        arrival,
+        refused,
+        limit,
+        registered,
+    } = asked;
     let peer = arrival.client;
-    let len = head.len;
-    #[cfg(feature = "http")]
-    if let Some(fallback) = &service.fallback
-        && !is_upgrade(&head.message)
-        && service.paths.find(head.message.uri().path()).is_err()
-        && !registered.is_closing()
-        && refused.is_none()
-    {
-        let limit = service.config.handshake_timeout;
-        fallback.serve(stream, bytes, limit).await;
-        return None;
-    }
-    let path = head.message.uri().path().to_owned();
+    let path = request.uri().path().to_owned();
     let judged = if registered.is_closing() {
         Err(Rejection::service_unavailable("the server shuts down").of_kind("shutdown"))
     } else if let Some(refused) = refused {
         Err(refused.into())
     } else {
-        judge(&service, head, arrival, limit).await
-    };
-    let opening = Opening {
-        stream,
-        rest: bytes.split_off(len),
+        judge(&service, request, arrival, limit).await
     };
     match judged {
         Ok(Verdict::Accept(accepted, config, start)) => {
-            match opening.accept(accepted, &config, limit).await {
+            match opening.accept(accepted, config, limit).await {
                 Ok(ws) => {
                     registered.opened(&ws.shared());
                     let peer = peer.into();
@@ -172,6 +220,12 @@ pub(super) async fn open(
 }
 
 impl Service {
+    /// Whether a request is a WebSocket's: by what it asks for, or by where it goes.
+    #[cfg(feature = "http")]
+    fn is_for_websocket(&self, request: &Request<()>) -> bool {
+        is_upgrade(request) || self.paths.find(request.uri().path()).is_ok()
+    }
+
     /// A request is answered with an error.
     fn refused(&self, peer: &Peer, path: Option<&str>, rejection: &Rejection) {
         self.metrics.handshake_refused(rejection.kind());
@@ -224,142 +278,45 @@ async fn read_request<T: Transport>(
     }
 }
 
-/// What becomes of a request that the rules let in.
-enum Verdict<'a> {
-    /// It is accepted, and then given to the handler.
-    Accept(
-        Accepted,
-        &'a Config,
-        Box<dyn FnOnce(Opened) -> Stage + Send>,
-    ),
-    /// Its handler decides.
-    Decide(
-        Upgrade,
-        Found<'a>,
-        Box<dyn FnOnce(Undecided) -> Stage + Send>,
-    ),
-}
-
-/// Takes a request through the rules: path, handshake, origin, authentication, subprotocol.
-async fn judge(
-    service: &Service,
-    head: Head<Request<()>>,
-    arrival: Arrival,
-    limit: Instant,
-) -> Result<Verdict<'_>, Rejection> {
-    let mut found = service.paths.find(head.message.uri().path())?;
-    // Whether it asks for an upgrade is judged here, with a reason that helps.
-    let upgrade = Upgrade::from_head(&head)?;
-    let route = found.route;
-    let rules = route.rules();
-    check_origin(rules, head.message.headers(), &arrival)?;
-    let config = rules.config.as_ref().unwrap_or(&service.config);
-    let parts = route.sees_requests().then(|| {
-        Arc::new(Parts {
-            head: head.message,
-            params: std::mem::take(&mut found.params),
-            subprotocols: upgrade.subprotocols().to_vec(),
-            arrival,
-            identity: OnceLock::new(),
-        })
-    });
-    if let Some(parts) = &parts {
-        authenticate(route, parts, limit).await?;
-    }
-    match route.handler(parts).0 {
-        Next::Accept(start) => {
-            let subprotocol = rules.subprotocols.choose(upgrade.subprotocols())?;
-            let accepted = accepted(&upgrade, subprotocol.as_deref(), config)?;
-            Ok(Verdict::Accept(accepted, config, start))
-        }
-        Next::Decide(decide) => Ok(Verdict::Decide(upgrade, found, decide)),
-    }
-}
-
-fn check_origin(rules: &Rules, headers: &HeaderMap, arrival: &Arrival) -> Result<(), Rejection> {
-    let mut origins = headers.get_all(ORIGIN).iter();
-    let origin = origins.next();
-    if origins.next().is_some() {
-        return Err(Rejection::bad_request(
-            "there is more than one Origin header",
-        ));
-    }
-    let origin = match origin.map(|origin| origin.to_str()) {
-        None => None,
-        Some(Ok(origin)) => Some(origin),
-        Some(Err(_)) => return Err(Rejection::bad_request("the Origin header is not text")),
-    };
-    let host = match &arrival.host {
-        Some(host) => Some(&**host),
-        None => headers.get(HOST).and_then(|host| host.to_str().ok()),
-    };
-    rules.origins.check(origin, host, arrival.secure)
-}
-
-/// Asks the route's hook, if it has one.
-async fn authenticate(
-    route: &dyn Bound,
-    parts: &Arc<Parts>,
-    limit: Instant,
-) -> Result<(), Rejection> {
-    let broken = |_| Rejection::new(StatusCode::INTERNAL_SERVER_ERROR, "authentication failed");
-    let asked = catch_unwind(AssertUnwindSafe(|| route.authenticate(parts))).map_err(broken)?;
-    let Some(mut asked) = asked else {
-        return Ok(());
-    };
-    let answer = poll_fn(
-        |cx| match catch_unwind(AssertUnwindSafe(|| asked.as_mut().poll(cx))) {
-            Ok(polled) => polled.map(Ok),
-            Err(panic) => Poll::Ready(Err(panic)),
-        },
-    );
-    let identity = timeout_at(limit, answer).await.map_err(|_| too_slow())?;
-    let identity = identity.map_err(broken)??;
-    // The request is new, and so nobody else has set it.
-    let _ = parts.identity.set(identity);
-    Ok(())
-}
-
-/// The answer that accepts a request: with this subprotocol, and with compression as both want it.
-pub(super) fn accepted(
-    upgrade: &Upgrade,
-    subprotocol: Option<&str>,
-    config: &Config,
-) -> Result<Accepted, Rejection> {
-    let accepted = upgrade
-        .accept(subprotocol)
-        .map_err(|misuse| Rejection::bad_request(misuse.to_string()))?;
-    #[cfg(feature = "deflate")]
-    let accepted = match config.deflate.accept(upgrade.deflate_offers()) {
-        Some(params) => accepted.with_deflate(params),
-        None => accepted,
-    };
-    Ok(accepted)
-}
-
 /// A connection whose request has been read and not answered.
-pub(super) struct Opening {
-    stream: Stream,
-    /// The bytes that came right behind the request.
-    rest: BytesMut,
+pub(super) enum Opening {
+    /// This server itself speaks HTTP on it.
+    Own {
+        stream: Stream,
+        /// The bytes that came right behind the request.
+        rest: BytesMut,
+    },
+    /// Another HTTP server does.
+    #[cfg(feature = "http")]
+    Others(Handover),
 }
 
 impl Opening {
     /// Answers with 101.
     pub(super) async fn accept(
-        mut self,
+        self,
         accepted: Accepted,
         config: &Config,
         limit: Instant,
     ) -> Result<WebSocket, AcceptError> {
-        send(&mut self.stream, &accepted, limit).await?;
-        let negotiated = accepted.into_parts().1;
-        Ok(websocket(self.stream, self.rest, &negotiated, config))
+        match self {
+            Self::Own { mut stream, rest } => {
+                send(&mut stream, &accepted, limit).await?;
+                let negotiated = accepted.into_parts().1;
+                Ok(websocket(stream, rest, &negotiated, config))
+            }
+            #[cfg(feature = "http")]
+            Self::Others(handover) => handover.accept(accepted, config, limit).await,
+        }
     }
 
     /// Answers with an error.
-    pub(super) async fn refuse(mut self, rejection: &Rejection) {
-        refuse(&mut self.stream, rejection).await;
+    pub(super) async fn refuse(self, rejection: &Rejection) {
+        match self {
+            Self::Own { mut stream, .. } => refuse(&mut stream, rejection).await,
+            #[cfg(feature = "http")]
+            Self::Others(handover) => handover.refuse(rejection),
+        }
     }
 }
 
@@ -378,7 +335,7 @@ async fn send<T: Transport>(
 }
 
 /// The open connection; `rest` are the frames that came right behind the request.
-fn websocket<T: Transport>(
+pub(super) fn websocket<T: Transport>(
     transport: T,
     rest: BytesMut,
     negotiated: &Negotiated,
@@ -397,16 +354,21 @@ fn websocket<T: Transport>(
 async fn refuse<T: Transport>(transport: &mut T, rejection: &Rejection) {
     let _ = timeout(LINGER, async {
         transport.write_all(&rejection.to_bytes()).await?;
-        transport.shutdown().await?;
-        let mut scratch = [0; 1024];
-        let mut read = 0;
-        while read < LINGER_BYTES {
-            match transport.read(&mut scratch).await? {
-                0 => break,
-                len => read += len,
-            }
-        }
-        std::io::Result::Ok(())
+        linger(transport).await
     })
     .await;
+}
+
+/// Ends a connection whose peer may go on sending, and has yet to read what was written last.
+async fn linger<T: Transport>(transport: &mut T) -> std::io::Result<()> {
+    transport.shutdown().await?;
+    let mut scratch = [0; 1024];
+    let mut read = 0;
+    while read < LINGER_BYTES {
+        match transport.read(&mut scratch).await? {
+            0 => break,
+            len => read += len,
+        }
+    }
+    Ok(())
 }

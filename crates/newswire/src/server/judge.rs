@@ -123,6 +123,10 @@ async fn authenticate(
 }
 
 /// The answer that accepts a request: with this subprotocol, and with compression as both want it.
+#[cfg_attr(
+    not(feature = "deflate"),
+    expect(unused_variables, reason = "nothing else is agreed on")
+)]
 pub(super) fn accepted(
     upgrade: &Upgrade,
     subprotocol: Option<&str>,

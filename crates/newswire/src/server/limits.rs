@@ -159,7 +159,11 @@ impl From<Refused> for Rejection {
         };
         // RFC 9110 §10.2.3: "The value of this field can be either an HTTP-date or a number of
         // seconds to delay after the response is received."
-        let seconds = refused.retry_after.as_nanos().div_ceil(1_000_000_000).max(1);
+        let seconds = refused
+            .retry_after
+            .as_nanos()
+            .div_ceil(1_000_000_000)
+            .max(1);
         let seconds = u64::try_from(seconds).unwrap_or(u64::MAX);
         Self::new(status, reason)
             .with_header(RETRY_AFTER, HeaderValue::from(seconds))
@@ -238,12 +242,7 @@ impl Limits {
     ///
     /// # Errors
     /// Which limit is reached. The connection keeps the place that it has.
-    pub(super) fn charge(
-        &self,
-        place: Place,
-        ip: IpAddr,
-        now: Instant,
-    ) -> Result<Place, Refused> {
+    pub(super) fn charge(&self, place: Place, ip: IpAddr, now: Instant) -> Result<Place, Refused> {
         if place != Place::SERVER || !self.limits_addresses() {
             return Ok(place);
         }

@@ -1,24 +1,23 @@
 //! Listening sockets, the accept loop, a task for each connection, here or on a worker, and the
 //! shutdown. Nothing about HTTP or WebSocket is known here.
 
-use super::handler::Stage;
 use super::limits::{Permit, Refused};
 use super::registry::{Registered, Registry, Shutdown, shut_down};
 use super::request::PeerAddr;
 use super::workers::Workers;
-use super::{Service, http, log};
+use super::{Service, http, log, tasks};
 use crate::transport::Stream;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::Instant;
 #[cfg(unix)]
 use tokio::net::{UnixListener, UnixStream};
+use tokio::time::Instant;
 
 /// A socket that a [`Server`](super::Server) listens on.
 #[derive(Debug)]
@@ -249,21 +248,6 @@ impl Accepted {
     }
 }
 
-/// The task of a connection: one stage after the other, each in a box of its own size, so that the
-/// long one keeps no room for the short one.
-struct Connection(Stage);
-
-impl Future for Connection {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        while let Some(next) = ready!(self.0.poll(cx)) {
-            self.0 = next;
-        }
-        Poll::Ready(())
-    }
-}
-
 /// Starts the task of a connection, on this thread's runtime.
 pub(super) fn spawn(socket: Socket, accepted: Accepted) {
     let Accepted {
@@ -273,11 +257,10 @@ pub(super) fn spawn(socket: Socket, accepted: Accepted) {
         registered,
     } = accepted;
     let place = registered.place();
-    let opening = Stage::new(async move {
+    let task = tasks::spawn(async move {
         let limit = http::deadline(service.config.handshake_timeout);
         let (stream, arrival) = service.arrive(socket.into(), peer, limit).await?;
         http::open(service, stream, arrival, refused, limit, registered).await
     });
-    let task = tokio::spawn(Connection(opening));
-    place.set_task(task.abort_handle());
+    place.set_task(task);
 }

@@ -67,7 +67,10 @@ impl Metrics {
     #[must_use]
     pub fn refused(&self) -> Vec<(&'static str, u64)> {
         let refused = self.0.refused.lock();
-        refused.iter().map(|(kind, count)| (*kind, *count)).collect()
+        refused
+            .iter()
+            .map(|(kind, count)| (*kind, *count))
+            .collect()
     }
 
     /// How many messages have come, also those that no handler took.

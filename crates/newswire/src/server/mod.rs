@@ -1,14 +1,18 @@
 //! [`Server`]: from a listening socket to handlers. The accept loop is in `listener.rs`, its
 //! threads in `workers.rs`; what a connection goes through up to its handler, in this order, in
-//! `preface.rs`, `http.rs` with the rules of `route.rs`, and `handler.rs`.
+//! `preface.rs`, `http.rs`, `judge.rs` with the rules of `route.rs`, and `handler.rs`. For the
+//! connections of other HTTP servers there are `service.rs` and `upgrade.rs`.
 
 pub mod auth;
+#[cfg(feature = "axum")]
+pub mod axum;
 mod clock;
 pub mod cookies;
 mod forwarded;
 mod handler;
 mod handshake;
 mod http;
+mod judge;
 mod limits;
 mod listener;
 mod log;
@@ -20,7 +24,12 @@ mod registry;
 mod request;
 mod route;
 mod router;
+#[cfg(feature = "http")]
+mod service;
 mod subprotocol;
+mod tasks;
+#[cfg(feature = "http")]
+mod upgrade;
 mod workers;
 
 pub use crate::websocket::driver::{HandlerResult, Handling};
@@ -36,7 +45,11 @@ pub use registry::Shutdown;
 pub use request::{PeerAddr, Request};
 pub use route::{IntoRoute, Route};
 pub use router::Router;
+#[cfg(feature = "http")]
+pub use service::{Answering, RouterService};
 pub use subprotocol::Subprotocols;
+#[cfg(feature = "http")]
+pub use upgrade::{Upgrading, WebSocketUpgrade, upgrade};
 
 use crate::config::Config;
 use crate::error::Error;
@@ -279,8 +292,12 @@ impl Server {
     }
 
     /// Answers requests that are not for a WebSocket route with `service`, such as an
-    /// `axum::Router`. Each such connection serves one request and ends within the handshake
-    /// timeout.
+    /// `axum::Router`: over HTTP/1.1 one after the other on a connection, on which a WebSocket may
+    /// follow. Who asks is among the extensions of a request, as a [`PeerAddr`].
+    ///
+    /// The body of a request, and after an answer the next request, must be there within the
+    /// handshake timeout; a client that does not take an answer is cut after the write timeout. A
+    /// shutdown ends connections without a request at once, and others with their answer.
     #[cfg(feature = "http")]
     #[must_use]
     pub fn fallback<S, B>(mut self, service: S) -> Self

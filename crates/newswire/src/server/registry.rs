@@ -37,6 +37,9 @@ pub(super) struct Registry {
     pub(super) began: Instant,
     /// Told when there is an alarm before all others.
     pub(super) sooner: Notify,
+    /// Told when the server begins to shut down.
+    #[cfg(feature = "http")]
+    closing: Notify,
     pub(super) metrics: Metrics,
 }
 
@@ -129,6 +132,8 @@ impl Registry {
             empty: Notify::new(),
             began: Instant::now(),
             sooner: Notify::new(),
+            #[cfg(feature = "http")]
+            closing: Notify::new(),
             metrics: metrics.clone(),
         });
         metrics.watch(&registry);
@@ -210,6 +215,8 @@ impl Registry {
     /// connections there are.
     fn begin_closing(&self) -> Vec<Weak<Shared<Stream>>> {
         self.lock().closing = true;
+        #[cfg(feature = "http")]
+        self.closing.notify_waiters();
         self.connections()
     }
 
@@ -341,6 +348,19 @@ impl Registered {
     /// Whether the server is shutting down.
     pub(super) fn is_closing(&self) -> bool {
         self.registry.lock().closing
+    }
+
+    /// Ready when the server shuts down.
+    #[cfg(feature = "http")]
+    pub(super) fn closing(&self) -> impl Future<Output = ()> + Send + use<> {
+        let registry = Arc::clone(&self.registry);
+        async move {
+            // Made before the look, so that it misses nothing that comes after.
+            let begun = registry.closing.notified();
+            if !registry.lock().closing {
+                begun.await;
+            }
+        }
     }
 
     /// The handshake is done: from now on a shutdown closes the connection with 1001, and it is

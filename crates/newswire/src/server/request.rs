@@ -179,6 +179,14 @@ impl<S> Request<S> {
         self.headers().get(name)?.to_str().ok()
     }
 
+    /// What the HTTP server and the layers in front of a [`RouterService`](super::RouterService)
+    /// have left with the request: nothing in a [`Server`](super::Server).
+    #[cfg(feature = "http")]
+    #[must_use]
+    pub fn extensions(&self) -> &http::Extensions {
+        self.parts.head.extensions()
+    }
+
     /// The first cookie of this name (RFC 6265 §5.4).
     #[must_use]
     pub fn cookie(&self, name: &str) -> Option<&str> {

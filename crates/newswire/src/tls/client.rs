@@ -211,12 +211,10 @@ impl ClientTls {
     ///
     /// # Cancel safety
     /// Dropping the future drops the stream.
-    pub async fn connect(
-        &self,
-        host: &str,
-        stream: impl Into<Stream>,
-    ) -> Result<Stream, TlsError> {
-        let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    pub async fn connect(&self, host: &str, stream: impl Into<Stream>) -> Result<Stream, TlsError> {
+        let bare = host
+            .strip_prefix('[')
+            .and_then(|host| host.strip_suffix(']'));
         let name = ServerName::try_from(bare.unwrap_or(host).to_owned())
             .map_err(|_| TlsError::ServerName(host.to_owned()))?;
         let session =

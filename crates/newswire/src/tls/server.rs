@@ -273,9 +273,11 @@ impl Source {
     fn load(&self) -> Result<Arc<ServerConfig>, TlsError> {
         let provider = provider();
         let key = match &self.identity {
-            Identity::Files { certificates, key } => {
-                certified(pem::certificates(certificates)?, pem::private_key(key)?, Some(key))?
-            }
+            Identity::Files { certificates, key } => certified(
+                pem::certificates(certificates)?,
+                pem::private_key(key)?,
+                Some(key),
+            )?,
             #[cfg(feature = "rcgen")]
             Identity::Made(key) => Arc::clone(key),
             Identity::Given(_) if self.client_ca.is_some() => {

@@ -7,8 +7,6 @@ mod stream;
 pub(crate) mod tls;
 
 pub use stream::Stream;
-#[cfg(feature = "client")]
-pub(crate) use stream::connect;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 

@@ -211,12 +211,6 @@ impl fmt::Debug for Stream {
     }
 }
 
-/// Connects to the first of the host's addresses that answers.
-#[cfg(feature = "client")]
-pub(crate) async fn connect(host: &str, port: u16) -> io::Result<Stream> {
-    TcpStream::connect((host, port)).await.map(Stream::from)
-}
-
 impl AsyncRead for Stream {
     #[inline]
     fn poll_read(

@@ -89,6 +89,8 @@ pub(crate) struct Tls {
     plain: BytesMut,
     /// Records that the stream below has not taken yet.
     outgoing: BytesMut,
+    /// Of the handshake, something is still in `outgoing`.
+    owes_handshake: bool,
     /// The peer has said that nothing more comes.
     is_over: bool,
     /// Nothing more may be sent: the end was announced, or an alert.
@@ -128,6 +130,7 @@ impl Tls {
             incoming: Vec::new(),
             plain: BytesMut::new(),
             outgoing: BytesMut::new(),
+            owes_handshake: false,
             is_over: false,
             has_said_last: false,
         };
@@ -139,7 +142,11 @@ impl Tls {
             // What the peer did explains more than that it has left.
             taken.map_err(Failure::Tls)?;
             if read? == 0 {
-                return if is_done { Ok(tls) } else { Err(Failure::Ended) };
+                return if is_done {
+                    Ok(tls)
+                } else {
+                    Err(Failure::Ended)
+                };
             }
             // A record begins with its type (RFC 8446 §5.1), which is 22 in a handshake and 21 for
             // an alert: no letter.
@@ -158,13 +165,17 @@ impl Tls {
     /// may be writing too.
     fn poll_step(&mut self, cx: &mut Context<'_>, is_done: bool) -> Poll<io::Result<usize>> {
         let drained = self.poll_drained(cx)?;
-        if is_done {
-            ready!(drained);
-            ready!(Pin::new(&mut self.below).poll_flush(cx))?;
-            return Poll::Ready(Ok(0));
-        }
         if drained.is_ready() {
             let _: Poll<()> = Pin::new(&mut self.below).poll_flush(cx)?;
+        }
+        if is_done {
+            // The server waits for the last word of a client. A client need not read what a server
+            // sends at the end (tickets for its next connection) before it has something to say.
+            if matches!(self.session, Session::Client(_)) {
+                ready!(drained);
+            }
+            self.owes_handshake = drained.is_pending();
+            return Poll::Ready(Ok(0));
         }
         self.incoming.reserve(4096);
         pin!(self.below.read_buf(&mut self.incoming)).poll(cx)
@@ -239,6 +250,10 @@ impl Tls {
         emptied: &mut bool,
         buffer: &mut Limit<impl BufMut>,
     ) -> Poll<io::Result<usize>> {
+        if self.owes_handshake {
+            // Nobody writes yet, whose waker would be replaced.
+            self.owes_handshake = self.poll_drained(cx)?.is_pending();
+        }
         ready!(self.below.poll_refilled(cx, emptied))?;
         // As much as `buffer` may take, for little should be left over; but a whole record.
         let room = buffer.remaining_mut();

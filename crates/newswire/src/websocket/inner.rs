@@ -70,7 +70,9 @@ impl<T: Transport> Inner<T> {
                 receiver: None,
                 driver: None,
                 // Of no room at all, nobody would ever be told.
-                max_buffered: u32::try_from(config.max_buffered).unwrap_or(u32::MAX).max(1),
+                max_buffered: u32::try_from(config.max_buffered)
+                    .unwrap_or(u32::MAX)
+                    .max(1),
                 emptied: false,
                 latency: Latency::default(),
             }),

@@ -249,7 +249,9 @@ impl<T: Transport> Shared<T> {
         let left = inner.outside.timer.leave();
         drop(inner);
         if let Some((clock, place)) = left {
-            clock.traffic().closed(code.unwrap_or(CloseCode::GOING_AWAY));
+            clock
+                .traffic()
+                .closed(code.unwrap_or(CloseCode::GOING_AWAY));
             clock.leave(place);
         }
     }

@@ -42,7 +42,7 @@ async fn a_silent_peer_is_pinged_at_half_the_idle_timeout_and_cut_after_it() {
     let (mut ws, mut peer) = client(idle(LIMIT), 4096).await;
     let start = Instant::now();
     let watching = async {
-        assert_eq!(peer.next().await, Some((OpCode::Ping, Vec::new())));
+        peer.ping().await;
         assert!(start.elapsed() >= LIMIT / 2);
         peer.assert_ends().await;
     };
@@ -251,7 +251,7 @@ async fn a_handler_that_waits_for_something_else_does_not_keep_a_peer_that_has_v
         Ok(())
     })
     .await;
-    assert_eq!(peer.next().await, Some((OpCode::Ping, Vec::new())));
+    peer.ping().await;
     peer.assert_ends().await;
 }
 
@@ -263,7 +263,7 @@ async fn a_handler_that_receives_is_told_that_its_peer_has_vanished() {
         Err(*error.downcast::<RecvError>().unwrap()),
         Failure::IdleTimeout,
     );
-    assert_eq!(peer.next().await, Some((OpCode::Ping, Vec::new())));
+    peer.ping().await;
     peer.assert_ends().await;
 }
 
@@ -349,4 +349,121 @@ async fn the_longest_timeouts_that_can_be_written_are_only_long() {
     assert_eq!(within(ws.recv()).await.unwrap(), None);
     let shutdown = within(stopping).await.unwrap();
     assert_eq!((shutdown.open, shutdown.cut), (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_round_trip_of_an_automatic_ping_is_the_latency() {
+    let (mut ws, mut peer) = client(idle(LIMIT), 4096).await;
+    let sender = ws.sender();
+    assert_eq!(ws.latency(), None);
+    let answering = async {
+        for round_trip in [250, 70] {
+            let payload = peer.ping().await;
+            // One that nobody has asked for, as a heartbeat, tells nothing.
+            peer.send(OpCode::Pong, "").await;
+            sleep(Duration::from_millis(round_trip)).await;
+            peer.send(OpCode::Pong, &payload).await;
+            // An answer counts once.
+            sleep(Duration::from_millis(500)).await;
+            assert_eq!(sender.latency(), Some(Duration::from_millis(round_trip)));
+            peer.send(OpCode::Pong, payload).await;
+        }
+        sleep(Duration::from_millis(500)).await;
+        assert_eq!(sender.latency(), Some(Duration::from_millis(70)));
+        peer.close(1000).await;
+        assert_eq!(peer.close_code().await, Some(1000));
+        drop(peer);
+    };
+    let (received, ()) = sooner_or_later(async { tokio::join!(ws.recv(), answering) }).await;
+    assert_eq!(received.unwrap(), None);
+    assert_eq!(ws.latency(), Some(Duration::from_millis(70)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ping_of_the_users_is_timed_too() {
+    let (mut ws, mut peer) = client(Config::new(), 4096).await;
+    ws.ping(b"first").await.unwrap();
+    ws.ping(b"second").await.unwrap();
+    let answering = async {
+        assert_eq!(peer.ping().await, b"first");
+        assert_eq!(peer.ping().await, b"second");
+        sleep(Duration::from_millis(30)).await;
+        // The last one counts.
+        peer.send(OpCode::Pong, "first").await;
+        sleep(Duration::from_millis(30)).await;
+        peer.send(OpCode::Pong, "second").await;
+        peer.send(OpCode::Text, "go on").await;
+    };
+    let (received, ()) = sooner_or_later(async { tokio::join!(ws.recv(), answering) }).await;
+    assert_eq!(received.unwrap(), Some("go on".into()));
+    assert_eq!(ws.latency(), Some(Duration::from_millis(60)));
+}
+
+#[tokio::test]
+async fn a_server_times_its_pings_too() {
+    let (latency, mut latencies) = mpsc::channel(1);
+    let (mut peer, _ends) = handled(idle(A_MOMENT), move |ws| {
+        let latency = latency.clone();
+        async move {
+            while ws.latency().is_none() {
+                sleep(Duration::from_millis(5)).await;
+            }
+            latency.send(ws.latency()).await?;
+            Ok(())
+        }
+    })
+    .await;
+    let payload = peer.ping().await;
+    sleep(Duration::from_millis(20)).await;
+    peer.send(OpCode::Pong, payload).await;
+    let latency = within(latencies.recv()).await.unwrap().unwrap();
+    assert!(latency >= Duration::from_millis(20), "{latency:?}");
+    assert!(latency < crate::support::PATIENCE, "{latency:?}");
+}
+
+#[tokio::test]
+async fn a_peer_that_does_not_read_is_cut_at_the_write_timeout_though_it_may_be_idle_for_long() {
+    for idle_timeout in [None, Some(Duration::from_secs(3600))] {
+        let config = Config::new()
+            .idle_timeout(idle_timeout)
+            .write_timeout(Some(A_MOMENT));
+        let start = Instant::now();
+        let (peer, mut ends) = handled(config, async |ws| {
+            // More than any socket takes.
+            for _ in 0..1000 {
+                ws.send(vec![0; 100_000]).await?;
+            }
+            Ok(())
+        })
+        .await;
+        let error = within(ends.recv()).await.unwrap().unwrap_err();
+        assert!(error.is::<SendError>(), "{error:?}");
+        assert!(start.elapsed() >= A_MOMENT, "{:?}", start.elapsed());
+        drop(peer);
+    }
+}
+
+#[tokio::test]
+async fn a_peer_that_is_slow_to_read_is_not_cut_by_the_write_timeout() {
+    let config = Config::new().write_timeout(Some(A_MOMENT));
+    let (mut peer, mut ends) = handled(config, async |ws| {
+        for _ in 0..100 {
+            ws.send(vec![0; 100_000]).await?;
+        }
+        Ok(())
+    })
+    .await;
+    let reading = async {
+        // It takes several times the timeout in all.
+        for number in 0..100 {
+            sleep(A_MOMENT * 4 / 100).await;
+            let next = peer
+                .next()
+                .await
+                .map(|(opcode, payload)| (opcode, payload.len()));
+            assert_eq!(next, Some((OpCode::Binary, 100_000)), "message {number}");
+        }
+    };
+    within(reading).await;
+    within(ends.recv()).await.unwrap().unwrap();
 }

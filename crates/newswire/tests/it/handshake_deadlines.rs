@@ -1,7 +1,7 @@
 //! The opening handshake has a time in which it must be done, whatever the peer does with it.
 
 use crate::support::{Peer, REQUEST, exchange, serve, serve_echo, sooner_or_later, within};
-use newswire::{AcceptError, Config, ConnectError, Connector, WebSocket};
+use newswire::{AcceptError, Config, ConnectError, Connector, Step, WebSocket};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::net::TcpStream;
@@ -90,7 +90,10 @@ async fn a_client_gives_up_on_a_server_that_does_not_answer() {
     let connector = Connector::new().config(config(LIMIT));
     let error = sooner_or_later(connector.connect_over("ws://localhost/", near)).await;
     let error = error.unwrap_err();
-    assert!(matches!(error, ConnectError::Timeout), "{error:?}");
+    assert!(
+        matches!(error, ConnectError::Timeout(Step::Http)),
+        "{error:?}"
+    );
     assert!((LIMIT..LIMIT * 2).contains(&start.elapsed()));
     drop(far);
 }

@@ -15,21 +15,32 @@ mod cancel;
 mod closing;
 #[cfg(feature = "deflate")]
 mod compression;
+mod connect;
 mod deadlines;
+#[cfg(feature = "event")]
+mod event;
 #[cfg(feature = "http")]
 mod fallback;
 mod forwarded;
 mod garbage;
 mod handlers;
 mod handshake_deadlines;
+mod limits;
+mod metrics;
 mod origins;
 mod proxy_protocol;
+mod rates;
+mod redirects;
 mod requests;
 mod senders;
+#[cfg(feature = "http")]
+mod service;
 mod shutdown;
 mod support;
 mod talk;
 #[cfg(feature = "rustls")]
 mod tls;
 mod transports;
+#[cfg(feature = "http")]
+mod upgrade;
 mod workers;

@@ -167,7 +167,10 @@ async fn a_hook_finds_out_who_asks_or_refuses_before_anything_is_accepted() {
 
     let bytes = exchange(server.addr, request("/quiet", "").as_bytes()).await;
     assert!(bytes.starts_with("HTTP/1.1 401 "), "{bytes}");
-    assert!(bytes.contains("Www-Authenticate: Bearer realm=\"here\"\r\n"), "{bytes}");
+    assert!(
+        bytes.contains("Www-Authenticate: Bearer realm=\"here\"\r\n"),
+        "{bytes}"
+    );
     for (token, expected) in [("panic", 500), ("wait", 503)] {
         let line = format!("Authorization: Bearer {token}\r\n");
         assert_eq!(status(&server, "/quiet", &line).await, expected, "{token}");
@@ -226,7 +229,11 @@ async fn serve_decisions() -> Served {
 async fn a_handler_that_takes_the_handshake_accepts_with_a_subprotocol_and_headers() {
     let server = serve_decisions().await;
     let offers = "Sec-WebSocket-Protocol: chat, echo\r\n";
-    for (path, subprotocol) in [("/accept", "echo"), ("/chat", "chat"), ("/elsewhere", "echo")] {
+    for (path, subprotocol) in [
+        ("/accept", "echo"),
+        ("/chat", "chat"),
+        ("/elsewhere", "echo"),
+    ] {
         let mut peer = Peer::client(TcpStream::connect(server.addr).await.unwrap());
         peer.raw(request(path, offers).as_bytes()).await;
         let head = peer.head().await;
@@ -267,7 +274,9 @@ async fn a_handshake_that_its_handler_does_not_accept_has_an_answer_all_the_same
 #[tokio::test]
 async fn a_shutdown_reaches_connections_whose_handler_has_accepted_them_itself() {
     let server = serve_decisions().await;
-    let mut ws = within(newswire::connect(&server.url("/accept"))).await.unwrap();
+    let mut ws = within(newswire::connect(&server.url("/accept")))
+        .await
+        .unwrap();
     ws.send("one").await.unwrap();
     assert_eq!(within(ws.recv()).await.unwrap(), Some(Message::from("one")));
     let serving = server.shut_down();

@@ -1,11 +1,14 @@
 //! A graceful shutdown: nobody new, 1001 for everybody, and an end whatever they do.
 
-use crate::support::{Peer, REQUEST, assert_echoes, echo, message, serve, serve_echo, within};
+use crate::support::{
+    Peer, REQUEST, assert_echoes, echo, message, serve, serve_echo, start, within,
+};
 use newswire::proto::OpCode;
-use newswire::{Config, SendError, WebSocket};
+use newswire::{CloseCode, Config, SendError, Server, WebSocket};
 use std::future::pending;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
@@ -214,4 +217,73 @@ async fn connections_go_on_when_the_future_of_a_server_is_dropped() {
     assert_refused(addr).await;
     within(ws.send("still here")).await.unwrap();
     assert_eq!(message(&mut ws).await, "still here".into());
+}
+
+#[tokio::test]
+async fn a_shutdown_that_is_spread_closes_some_hundred_connections_under_load_one_after_the_other()
+{
+    const CONNECTIONS: usize = 300;
+    let spread = Duration::from_millis(600);
+    let server = Server::bind("127.0.0.1:0").await.unwrap();
+    let server = server.workers(NonZeroUsize::new(2).unwrap()).await.unwrap();
+    let server = server.route("/echo", echo).shutdown_spread(spread);
+    let metrics = server.metrics();
+    let server = start(server);
+    let (opened, mut open) = mpsc::channel(CONNECTIONS);
+    let mut clients = Vec::new();
+    for number in 0..CONNECTIONS {
+        let (url, opened) = (server.url("/echo"), opened.clone());
+        clients.push(tokio::spawn(async move {
+            let mut ws = newswire::connect(&url).await.unwrap();
+            opened.send(()).await.unwrap();
+            let text = number.to_string().repeat(50);
+            // Until the server goes away: what arrives until then is right and whole.
+            loop {
+                let sent = ws.send(text.as_str()).await;
+                match ws.recv().await.unwrap() {
+                    Some(echoed) => assert_eq!(echoed, text.as_str().into()),
+                    None => break,
+                }
+                sent.unwrap();
+            }
+            (ws.close_frame().unwrap().code.0, Instant::now())
+        }));
+    }
+    for _ in 0..CONNECTIONS {
+        within(open.recv()).await.unwrap();
+    }
+    let began = Instant::now();
+    let shutdown = within(server.shut_down()).await.unwrap();
+    assert_eq!((shutdown.open, shutdown.cut), (CONNECTIONS, 0));
+    let mut ends = Vec::new();
+    for client in clients {
+        let (code, at) = within(client).await.unwrap();
+        assert_eq!(code, 1001);
+        ends.push(at.saturating_duration_since(began));
+    }
+    ends.sort_unstable();
+    let (first, last) = (ends[0], ends[CONNECTIONS - 1]);
+    assert!(last >= spread * 3 / 4, "all at once: {last:?}");
+    assert!(first < spread / 2, "none at first: {first:?}");
+    let half = ends.partition_point(|at| *at < last / 2);
+    assert!(
+        (CONNECTIONS / 5..CONNECTIONS * 4 / 5).contains(&half),
+        "{half} in the first half"
+    );
+    assert_eq!(
+        metrics.closed(),
+        [(CloseCode::GOING_AWAY, CONNECTIONS as u64)]
+    );
+    assert_eq!(metrics.open(), 0);
+}
+
+#[tokio::test]
+async fn a_shutdown_that_is_spread_does_not_wait_for_nobody() {
+    let hour = Duration::from_secs(3600);
+    let server = serve(|it| it.route("/echo", echo).shutdown_spread(hour)).await;
+    let mut peer = Peer::connect(server.addr, "/echo").await;
+    let serving = server.shut_down();
+    assert_eq!(peer.close_code().await, Some(1001));
+    peer.close(1001).await;
+    assert_eq!(within(serving).await.unwrap().cut, 0);
 }

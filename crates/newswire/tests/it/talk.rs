@@ -91,7 +91,7 @@ async fn a_route_is_found_by_its_whole_path_and_whatever_query() {
     for path in ["/", "/Echo", "/echo/", "/echo%2Fname", "//echo"] {
         let refused = within(newswire::connect(&server.url(path))).await;
         match refused.unwrap_err() {
-            ConnectError::Response(ResponseError::Status(answer)) => {
+            ConnectError::Status(answer) => {
                 assert_eq!(answer.status(), 404, "{path}");
             }
             other => panic!("{path}: {other:?}"),
@@ -222,7 +222,7 @@ async fn a_connection_that_is_not_opened_says_at_which_step_it_failed() {
     let addr = listener.local_addr().unwrap();
     drop(listener);
     let error = connect(&format!("ws://{addr}/")).await;
-    assert!(matches!(error, ConnectError::Connect(_)), "{error:?}");
+    assert!(matches!(error, ConnectError::Tcp { .. }), "{error:?}");
     let misuse = Connector::new().subprotocols(["not a token"]);
     let error = within(misuse.connect_over("ws://localhost/", duplex(64).0)).await;
     assert!(matches!(error, Err(ConnectError::Misuse(_))), "{error:?}");
@@ -241,7 +241,7 @@ async fn an_answer_that_is_not_a_websockets_is_shown() {
     assert!(matches!(error, ConnectError::Head(_)), "{error:?}");
     let error = within(answered("HTTP/1.1 401 Unauthorized\r\nX-Realm: r\r\n\r\n")).await;
     match error {
-        ConnectError::Response(ResponseError::Status(answer)) => {
+        ConnectError::Status(answer) => {
             assert_eq!(answer.status(), 401);
             assert_eq!(answer.headers()["x-realm"], "r");
         }

@@ -5,8 +5,8 @@ mod refused;
 mod wire;
 
 use crate::support::certificates::{Authority, Files, Localhost, trusting};
-use crate::support::{PATIENCE, message, tcp_pair_std, within};
 use crate::support::tcp_pair;
+use crate::support::{PATIENCE, message, tcp_pair_std, within};
 use crate::transports::assert_talks;
 use newswire::tls::{ClientTls, ServerTls, TlsDetails, TlsError, rustls};
 use newswire::{CloseCode, Config, Connector, Stream, WebSocket};
@@ -179,7 +179,10 @@ async fn a_client_certificate_is_asked_for_and_known() {
 }
 
 /// The certificate that a new client is shown.
-async fn shown(localhost: &Localhost, server: &ServerTls) -> rustls::pki_types::CertificateDer<'static> {
+async fn shown(
+    localhost: &Localhost,
+    server: &ServerTls,
+) -> rustls::pki_types::CertificateDer<'static> {
     use rustls::pki_types::ServerName;
     use std::io::Write;
     let (near, far) = tcp_pair_std().await;
@@ -250,7 +253,9 @@ async fn files_that_change_are_noticed_and_an_error_in_them_is_told_once() {
         };
         watched.watch(Duration::from_millis(5), tell).await;
     });
-    let next = localhost.authority.issue(&["localhost", "a-longer-name-than-before"]);
+    let next = localhost
+        .authority
+        .issue(&["localhost", "a-longer-name-than-before"]);
     fs::write(&localhost.certificate, "nothing of use").unwrap();
     let error = within(tells.recv()).await.unwrap().unwrap_err();
     assert!(error.contains("server.pem"), "{error}");

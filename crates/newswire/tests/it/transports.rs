@@ -41,7 +41,9 @@ pub(crate) async fn assert_talks(near: Stream, far: Stream) {
         let size = [10, 9000][number % 2];
         assert_eq!(message(&mut client).await.len(), size + number);
     }
-    within(client.close(CloseCode::NORMAL, "done")).await.unwrap();
+    within(client.close(CloseCode::NORMAL, "done"))
+        .await
+        .unwrap();
     within(echoing).await.unwrap().unwrap();
 }
 

@@ -22,6 +22,8 @@ pub(crate) enum Question {
     Idle,
     /// Compressed messages that come back, per second of server CPU; their size, and what a connection keeps
     Deflate,
+    /// Messages that come back over TLS, per second of server CPU
+    Tls,
 }
 
 /// Opened first by `deflate`. A server that keeps more than `LARGE` for each of so many gets no more.
@@ -53,6 +55,7 @@ impl Question {
             Self::Handshakes => "handshakes",
             Self::Idle => "idle",
             Self::Deflate => "deflate",
+            Self::Tls => "tls",
         }
     }
 
@@ -60,6 +63,7 @@ impl Question {
     pub(crate) fn base(self) -> &'static str {
         match self {
             Self::Deflate => "newswire_shared",
+            Self::Tls => "newswire_tls",
             _ => "newswire",
         }
     }
@@ -77,6 +81,14 @@ impl Question {
                     "## Thousand messages per second of wall time, and how busy the server's core was\n\n\
                      At depth 1 also the time from a write to its reply, in µs: median / 99th percentile.",
                 ),
+            },
+            Self::Tls => Words {
+                title: "Echo over TLS: messages per second of server CPU",
+                chart: "Echo over TLS: thousand messages per second of server CPU (size x connections x in flight)",
+                cells: "Cells are SIZExCONNECTIONSxDEPTH (messages in flight on each connection). All servers use rustls \
+                        with ring, and one cipher: the first of both ends, AES-256-GCM in TLS 1.3. `rustls` is the \
+                        floor: `raw` with TLS.",
+                ..Self::Echo.words()
             },
             Self::Handshakes => Words {
                 title: "Handshakes per second of server CPU",
@@ -121,7 +133,15 @@ impl Question {
 
     /// Whether the floor is one for it: it only moves bytes, does nothing to open connections well, and keeps nothing.
     pub(crate) fn has_floor(self) -> bool {
-        self == Self::Echo
+        matches!(self, Self::Echo | Self::Tls)
+    }
+
+    /// The server that shows what is possible, if nobody says otherwise.
+    pub(crate) fn floor(self) -> &'static str {
+        match self {
+            Self::Tls => "rustls",
+            _ => "raw",
+        }
     }
 
     pub(crate) fn less_is_better(self) -> bool {
@@ -131,7 +151,7 @@ impl Question {
     /// A figure as a table has it.
     pub(crate) fn figure(self, value: f64) -> String {
         match self {
-            Self::Echo | Self::Handshakes | Self::Deflate => thousands(value),
+            Self::Echo | Self::Handshakes | Self::Deflate | Self::Tls => thousands(value),
             Self::Idle => bytes(value),
         }
     }
@@ -139,7 +159,7 @@ impl Question {
     /// The same as a chart has it, where there is little room.
     pub(crate) fn chart_figure(self, value: f64) -> String {
         match self {
-            Self::Echo | Self::Handshakes | Self::Deflate => thousands(value),
+            Self::Echo | Self::Handshakes | Self::Deflate | Self::Tls => thousands(value),
             Self::Idle => three_figures(value / 1024.0),
         }
     }

@@ -37,6 +37,8 @@ enum Set {
     Full,
     /// Compressed JSON of 128 B, 1 KiB and 16 KiB, 50 connections, 1 and 16 messages in flight
     Deflate,
+    /// 128 B and 16 KiB over TLS, 50 connections, 1 and 16 messages in flight
+    Tls,
 }
 
 impl Set {
@@ -47,6 +49,7 @@ impl Set {
             Self::Short => (&[Kind::Binary], SHORT, FEW),
             Self::Text => (&[Kind::Ascii, Kind::Utf8], SHORT, FEW),
             Self::Deflate => (&[Kind::Deflate], &[128, 1 << 10, 16 << 10], FEW),
+            Self::Tls => (&[Kind::Tls], SHORT, FEW),
             Self::Full => (
                 &[Kind::Binary],
                 &[16, 128, 1 << 10, 16 << 10, 1 << 20],
@@ -86,7 +89,7 @@ struct Arguments {
     /// echo: which cells
     #[arg(long, value_enum, default_value = "short")]
     set: Set,
-    /// echo, deflate: other cells, each SIZExCONNECTIONSxDEPTH, with :ascii or :utf8 after it for text, :deflate for compressed JSON
+    /// echo, deflate, tls: other cells, each SIZExCONNECTIONSxDEPTH, with :ascii or :utf8 after it for text, :deflate for compressed JSON
     #[arg(long, value_delimiter = ',', conflicts_with = "set")]
     cells: Vec<Cell>,
     /// handshakes: connections under way at once
@@ -101,12 +104,12 @@ struct Arguments {
     /// Which servers [default: all]
     #[arg(long, value_delimiter = ',')]
     servers: Vec<String>,
-    /// The server that the others are compared with [default: newswire; newswire_shared for deflate]
+    /// The server that the others are compared with [default: newswire; newswire_shared for deflate, newswire_tls for tls]
     #[arg(long)]
     base: Option<String>,
-    /// echo: the server that shows what is possible, always run; `none` for none
-    #[arg(long, default_value = "raw")]
-    floor: String,
+    /// echo, tls: the server that shows what is possible, always run; `none` for none [default: raw; rustls for tls]
+    #[arg(long)]
+    floor: Option<String>,
     /// Where the figures go; table and chart go beside them, as .md and .svg [default: bench/results/QUESTION.json]
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -125,6 +128,18 @@ impl Arguments {
                 self.set.cells().into_iter().map(Job::Echo).collect()
             }
             Question::Echo => self.cells.iter().copied().map(Job::Echo).collect(),
+            Question::Tls => {
+                let cells = if self.cells.is_empty() {
+                    Set::Tls.cells()
+                } else {
+                    self.cells.clone()
+                };
+                let encrypted = cells.into_iter().map(|cell| Cell {
+                    kind: Kind::Tls,
+                    ..cell
+                });
+                encrypted.map(Job::Echo).collect()
+            }
             Question::Handshakes => vec![Job::Handshakes(self.at_a_time.into())],
             Question::Idle => vec![Job::Idle(self.connections.into())],
             Question::Deflate => {
@@ -146,7 +161,8 @@ impl Arguments {
 
 fn run(arguments: &Arguments) -> Result<()> {
     let question = arguments.question;
-    let floor = Some(arguments.floor.clone()).filter(|f| f != "none" && question.has_floor());
+    let floor = arguments.floor.as_deref().unwrap_or(question.floor());
+    let floor = Some(floor.to_owned()).filter(|f| f != "none" && question.has_floor());
     let (servers, missing) = servers::chosen(question, &arguments.servers, floor.as_deref())?;
     let base = arguments.base.as_deref().unwrap_or(question.base());
     for missing in &missing {
@@ -301,5 +317,9 @@ mod tests {
         assert_eq!(deflate[6], "memory");
         let chosen = jobs(&["deflate", "--cells", "4Kx1x1"]);
         assert_eq!(chosen, ["4Kx1x1:deflate", "memory"]);
+        let tls = jobs(&["tls"]);
+        assert_eq!(tls.len(), 4);
+        assert_eq!(tls[..2], ["128x50x1:tls", "16Kx50x1:tls"]);
+        assert_eq!(jobs(&["tls", "--cells", "4Kx1x1"]), ["4Kx1x1:tls"]);
     }
 }

@@ -76,6 +76,12 @@ const COMPRESSING: &[(&str, &str, &[&str], Origin)] = &[
     ("ws_tuned", "ws", &["tuned"], Origin::Node("ws")),
 ];
 const NEWSWIRE: &str = "newswire_deflate";
+
+/// The servers with TLS, in the order of the table: name, FILE, its arguments, and where it comes from.
+const ENCRYPTING: &[(&str, &str, &[&str], Origin)] = &[
+    ("rustls", "raw", &["tls"], Origin::Floor),
+    ("newswire_tls", "newswire_tls", &[], OURS),
+];
 const OURS: Origin = Origin::Built("newswire");
 
 /// A server that is here and takes part.
@@ -98,7 +104,12 @@ struct Known {
 
 /// Those that a question is for.
 fn known(question: Question) -> Vec<Known> {
-    let compressing = COMPRESSING
+    let chosen = if question == Question::Tls {
+        ENCRYPTING
+    } else {
+        COMPRESSING
+    };
+    let special = chosen
         .iter()
         .map(|&(name, file, arguments, origin)| Known {
             name,
@@ -113,7 +124,7 @@ fn known(question: Question) -> Vec<Known> {
         origin,
     });
     match question {
-        Question::Deflate => compressing.collect(),
+        Question::Deflate | Question::Tls => special.collect(),
         _ => plain.collect(),
     }
 }

@@ -91,6 +91,8 @@ fn start(mut command: Command) -> (Served, ChildStderr) {
         let mut line = String::new();
         assert!(stdout.read_line(&mut line).unwrap() > 0, "it has ended");
         greeting.push(line.trim_end().to_owned());
+        // Over TLS too.
+        let line = line.replace("wss://", "ws://");
         if let Some((_, url)) = line.split_once("ws://") {
             break url.trim_end().trim_end_matches("/echo").parse().unwrap();
         }

@@ -67,12 +67,20 @@ pub(super) enum Command {
     Close(CloseFrame),
 }
 
+/// What waits to be sent.
+enum Outgoing {
+    Message(Message),
+    /// A place that is kept for what is still being read.
+    Awaited(u64),
+}
+
 #[derive(Default)]
 struct State {
     tasks: VecDeque<Task>,
     /// The bytes of the messages among the tasks, and [`TASK_SIZE`] for each.
     waiting: usize,
-    outbox: VecDeque<Message>,
+    outbox: VecDeque<Outgoing>,
+    last_awaited: u64,
     close: Option<CloseFrame>,
     /// Drop the connection at once.
     cut: bool,
@@ -162,7 +170,36 @@ impl Channel {
     }
 
     pub(super) fn send(&self, message: Message) {
-        self.state.lock().outbox.push_back(message);
+        let mut state = self.state.lock();
+        state.outbox.push_back(Outgoing::Message(message));
+        drop(state);
+        self.commands.notify_one();
+    }
+
+    /// Keeps a place behind what was sent before; [`fill`](Self::fill) has to be called for it.
+    pub(super) fn send_later(&self) -> u64 {
+        let mut state = self.state.lock();
+        state.last_awaited += 1;
+        let place = state.last_awaited;
+        state.outbox.push_back(Outgoing::Awaited(place));
+        place
+    }
+
+    /// Sends `message` in the place that was kept for it, or gives the place up.
+    pub(super) fn fill(&self, place: u64, message: Option<Message>) {
+        let mut state = self.state.lock();
+        let at = state
+            .outbox
+            .iter()
+            .position(|outgoing| matches!(outgoing, Outgoing::Awaited(id) if *id == place));
+        match (at, message) {
+            (Some(at), Some(message)) => state.outbox[at] = Outgoing::Message(message),
+            (Some(at), None) => {
+                state.outbox.remove(at);
+            }
+            (None, _) => {}
+        }
+        drop(state);
         self.commands.notify_one();
     }
 
@@ -299,8 +336,22 @@ impl Channel {
 
     pub(super) fn try_command(&self) -> Option<Command> {
         let mut state = self.state.lock();
+        let mut messages = VecDeque::new();
+        while let Some(outgoing) = state.outbox.pop_front() {
+            match outgoing {
+                Outgoing::Message(message) => messages.push_back(message),
+                Outgoing::Awaited(_) => {
+                    state.outbox.push_front(outgoing);
+                    break;
+                }
+            }
+        }
+        if !messages.is_empty() {
+            return Some(Command::Send(messages));
+        }
+        // What is still being read goes before the Close frame, too.
         if !state.outbox.is_empty() {
-            return Some(Command::Send(mem::take(&mut state.outbox)));
+            return None;
         }
         state.close.take().map(Command::Close)
     }

@@ -191,7 +191,7 @@ struct Turn<'a>(&'a Cell<bool>);
 impl<'a> Turn<'a> {
     /// `None` within another.
     fn begin(dispatching: &'a Cell<bool>) -> Option<Self> {
-        (!dispatching.replace(true)).then_some(Self(dispatching))
+        (!dispatching.replace(true)).then(|| Self(dispatching))
     }
 }
 

@@ -6,6 +6,7 @@
 //! and nothing that it changes is visible before. What follows from which rule, and the test that
 //! shows it, is in `docs/reference/websocket-interface.md`.
 
+mod blob;
 mod channel;
 mod dispatch;
 mod events;
@@ -17,6 +18,7 @@ mod remote;
 mod target;
 mod wire;
 
+pub use blob::PendingBlob;
 pub use events::{BinaryType, CloseEvent, Data, Event, EventType, MessageEvent, ReadyState};
 pub use exception::{DomException, ExceptionKind};
 pub use options::{Options, Protocols};
@@ -207,30 +209,63 @@ impl WebSocket {
     /// # Errors
     /// An `InvalidStateError` before the connection is established.
     pub fn send(&self, data: impl Into<Message>) -> Result<(), DomException> {
-        // "If this's ready state is CONNECTING, then throw an "InvalidStateError" DOMException."
+        self.check_established()?;
+        let message = data.into();
+        if self.admit(message.len() as u64) {
+            self.channel.send(message);
+        }
+        Ok(())
+    }
+
+    /// `send` with a `Blob`: a binary message of `size` bytes that are still to be read. It is
+    /// counted at once and keeps its place, so that what is sent meanwhile goes behind it.
+    ///
+    /// ```no_run
+    /// # fn example(socket: newswire::event::WebSocket) -> Result<(), Box<dyn std::error::Error>> {
+    /// let blob = socket.send_blob(4)?;
+    /// socket.send("comes second")?;
+    /// std::thread::spawn(move || blob.fill(&b"slow"[..]));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub fn send_blob(&self, size: u64) -> Result<PendingBlob, DomException> {
+        self.check_established()?;
+        let place = self.admit(size).then(|| {
+            let place = self.channel.send_later();
+            (Arc::clone(&self.channel), place)
+        });
+        Ok(PendingBlob::new(size, place))
+    }
+
+    /// "If this's ready state is CONNECTING, then throw an "InvalidStateError" DOMException."
+    fn check_established(&self) -> Result<(), DomException> {
         if self.ready_state() == ReadyState::Connecting {
             return Err(DomException::new(
                 ExceptionKind::InvalidStateError,
                 "the connection is not established yet: send once it is open",
             ));
         }
-        let message = data.into();
-        let len = message.len() as u64;
-        if self.ready_state() == ReadyState::Open && !self.full.get() {
-            if self.buffered_amount().saturating_add(len) > self.max_buffered_amount {
-                // "if the data cannot be sent, e.g. because it would need to be buffered but the
-                // buffer is full, the user agent must flag the WebSocket as full and then close
-                // the WebSocket connection."
-                self.full.set(true);
-                self.channel.cut();
-            } else {
-                self.channel.send(message);
-            }
+        Ok(())
+    }
+
+    /// Counts a message of so many bytes. Whether it is to be sent.
+    fn admit(&self, len: u64) -> bool {
+        let mut sends = self.ready_state() == ReadyState::Open && !self.full.get();
+        if sends && self.buffered_amount().saturating_add(len) > self.max_buffered_amount {
+            // "if the data cannot be sent, e.g. because it would need to be buffered but the
+            // buffer is full, the user agent must flag the WebSocket as full and then close the
+            // WebSocket connection."
+            self.full.set(true);
+            self.channel.cut();
+            sends = false;
         }
         // "Any invocation of this method […] that does not throw an exception must increase the
         // bufferedAmount attribute by the number of bytes needed to express the argument as UTF-8."
         self.queued.set(self.queued.get().saturating_add(len));
-        Ok(())
+        sends
     }
 
     /// `close`: begins the closing handshake behind what was sent, or gives up a connection that
@@ -334,11 +369,7 @@ impl WebSocket {
         );
     }
 
-    fn set_handler(
-        &self,
-        kind: EventType,
-        handler: Option<impl FnMut(&Self, &Event) + 'static>,
-    ) {
+    fn set_handler(&self, kind: EventType, handler: Option<impl FnMut(&Self, &Event) + 'static>) {
         let callback = handler.map(|handler| Rc::new(RefCell::new(handler)) as _);
         self.target.set_handler(kind, callback);
     }

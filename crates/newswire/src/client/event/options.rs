@@ -6,11 +6,6 @@ use super::ports;
 use super::remote::{Remote, SpawnError};
 use super::{WebSocket, remote};
 use crate::client::Connector;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use http::HeaderValue;
-use http::header::AUTHORIZATION;
-use percent_encoding::percent_decode_str;
 use url::Url;
 
 /// How many bytes of messages may wait to be dispatched unless told otherwise.
@@ -233,43 +228,25 @@ pub(super) struct Request {
 impl Request {
     /// The URL to ask for and how, or why it must not be asked for.
     pub(super) fn prepare(&self) -> Result<(Url, Connector), String> {
-        let mut url = self.url.clone();
+        let url = self.url.clone();
         let port = url.port_or_known_default().unwrap_or(0);
         // Fetch, main fetch: "If […] should request be blocked due to a bad port […] returns
         // blocked, then set response to a network error."
         if !self.options.allow_bad_ports && ports::is_bad(port) {
-            return Err(format!("port {port} is blocked: it belongs to another protocol"));
+            return Err(format!(
+                "port {port} is blocked: it belongs to another protocol"
+            ));
         }
-        let mut connector = self
+        let connector = self
             .options
             .connector
             .clone()
             .subprotocols(self.protocols.iter().cloned())
-            .require_subprotocol(true);
-        if let Some(value) = authorization(&url)
-            && !connector.headers.contains_key(AUTHORIZATION)
-        {
-            connector = connector.header(AUTHORIZATION, value);
-        }
-        // A URL with a host can be without these.
-        let _ = url.set_username("");
-        let _ = url.set_password(None);
+            .require_subprotocol(true)
+            // The standard has its request's redirect mode be "error".
+            .max_redirects(0);
         Ok((url, connector))
     }
-}
-
-/// The URL's user and password as a header (RFC 7617).
-fn authorization(url: &Url) -> Option<HeaderValue> {
-    if url.username().is_empty() && url.password().is_none() {
-        return None;
-    }
-    let mut credentials: Vec<u8> = percent_decode_str(url.username()).collect();
-    credentials.push(b':');
-    credentials.extend(percent_decode_str(url.password().unwrap_or_default()));
-    let value = format!("Basic {}", STANDARD.encode(credentials));
-    let mut value = HeaderValue::try_from(value).ok()?;
-    value.set_sensitive(true);
-    Some(value)
 }
 
 /// The constructor's second argument: `()` for none, one name, or a list of names.

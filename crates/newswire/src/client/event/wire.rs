@@ -3,7 +3,8 @@
 
 use super::channel::{Channel, Command, End, Task};
 use super::options::Request;
-use crate::error::{ConnectError, RecvError, SendError};
+use crate::client::ConnectError;
+use crate::error::{RecvError, SendError};
 use crate::websocket::{Sender, WebSocket};
 use newswire_proto::{Failure, Message, State};
 use parking_lot::Mutex;
@@ -272,7 +273,8 @@ impl InFlight {
                 frame.payload
             } else {
                 // The whole fits, so does a part of it.
-                (u128::from(frame.payload) * u128::from(part)).div_ceil(u128::from(frame.len)) as u64
+                (u128::from(frame.payload) * u128::from(part)).div_ceil(u128::from(frame.len))
+                    as u64
             };
             left -= part;
             begun += 1;

@@ -1,115 +1,120 @@
-//! Requests that are not for a WebSocket route, served by hyper with a `tower` service, on
-//! the connection and with the bytes that were already read.
+//! The service that answers what is not for a WebSocket, run by hyper. Which requests get here, and
+//! where one ends and the next begins, is for `keep_alive.rs` to say.
 
+use super::keep_alive::{Io, body_len};
 use crate::error::Error;
-use crate::transport::Stream;
-use bytes::{Buf, BytesMut};
-use http::{Request, Response};
+use crate::server::Service;
+use crate::server::request::Arrival;
+use http::header::CONNECTION;
+use http::{HeaderValue, Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
+use newswire_proto::handshake::HeadLimits;
 use std::fmt;
-use std::future::Future;
-use std::io;
-use std::pin::Pin;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll};
-use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::timeout;
-use tower_service::Service;
+use tower_service::Service as TowerService;
 
-type Serving = Pin<Box<dyn Future<Output = ()> + Send>>;
+type BoxFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// The smallest buffer that hyper agrees to.
+const LEAST_BUFFER: usize = 8 * 1024;
 
 /// The service that answers, whatever its type.
 #[derive(Clone)]
-pub(crate) struct Fallback(Arc<dyn Fn(Prefixed) -> Serving + Send + Sync>);
+pub(crate) struct Fallback(Arc<dyn Fn(Conversation) -> BoxFuture + Send + Sync>);
+
+/// A connection whose requests are for the service.
+pub(super) struct Conversation {
+    pub(super) io: Io,
+    pub(super) service: Arc<Service>,
+    /// Who is connected; whom a proxy speaks for is another matter with each request.
+    pub(super) arrival: Arrival,
+    /// Ready when no more requests are to be answered.
+    pub(super) closing: BoxFuture,
+}
 
 impl Fallback {
     pub(crate) fn new<S, B>(service: S) -> Self
     where
-        S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + Sync + 'static,
+        S: TowerService<Request<Incoming>, Response = Response<B>> + Clone + Send + Sync + 'static,
         S::Error: Into<Error>,
         S::Future: Send,
         B: Body<Data: Send, Error: Into<Error>> + Send + 'static,
     {
-        Self(Arc::new(move |io| {
-            let service = TowerToHyperService::new(service.clone());
-            Box::pin(async move {
-                // One request a connection: the next may be for a WebSocket, and those are
-                // read by this library itself.
-                let connection = http1::Builder::new()
-                    .keep_alive(false)
-                    .serve_connection(TokioIo::new(io), service);
-                // A client that goes away in the middle is no news.
-                let _ = connection.await;
-            })
+        Self(Arc::new(move |conversation| {
+            let answering = TowerToHyperService::new(service.clone());
+            Box::pin(converse(answering, conversation))
         }))
     }
 
-    /// Serves one request, of which `bytes` have been read already, within `limit`.
-    pub(super) async fn serve(&self, stream: Stream, bytes: BytesMut, limit: Duration) {
-        let serving = (self.0)(Prefixed { bytes, stream });
-        let _ = timeout(limit, serving).await;
+    /// Answers requests until there are no more for this service.
+    pub(super) async fn serve(&self, conversation: Conversation) {
+        (self.0)(conversation).await;
     }
+}
+
+async fn converse<S, B>(answering: S, conversation: Conversation)
+where
+    S: hyper::service::Service<Request<Incoming>, Response = Response<B>>,
+    S::Error: Into<Error>,
+    B: Body<Error: Into<Error>> + 'static,
+{
+    let Conversation {
+        io,
+        service,
+        arrival,
+        mut closing,
+    } = conversation;
+    let limits = service.config.head;
+    let answer = service_fn(move |mut request: Request<Incoming>| {
+        let mut arrival = arrival.clone();
+        service.look_through_proxies(&mut arrival, request.headers());
+        request.extensions_mut().insert(arrival.client);
+        // Where it ends is not known here, so nothing behind it is taken for a request.
+        let is_last = body_len(&request).is_none();
+        let answer = answering.call(request);
+        async move {
+            let mut response = answer.await?;
+            if is_last {
+                let close = HeaderValue::from_static("close");
+                response.headers_mut().insert(CONNECTION, close);
+            }
+            Ok::<_, S::Error>(response)
+        }
+    });
+    let mut connection = pin!(builder(limits).serve_connection(TokioIo::new(io), answer));
+    let mut told = false;
+    // That a client goes away in the middle is no news.
+    let _ = poll_fn(|cx| {
+        if !told && closing.as_mut().poll(cx).is_ready() {
+            told = true;
+            connection.as_mut().graceful_shutdown();
+        }
+        connection.as_mut().poll(cx)
+    })
+    .await;
+}
+
+fn builder(limits: HeadLimits) -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder
+        // While a request is answered nothing is read but its body.
+        .half_close(true)
+        // All heads have been read before, under the same limits.
+        .max_headers(limits.max_headers)
+        .max_header_size(limits.max_bytes)
+        .max_buf_size(limits.max_bytes.max(LEAST_BUFFER) + LEAST_BUFFER);
+    builder
 }
 
 impl fmt::Debug for Fallback {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Fallback")
-    }
-}
-
-/// A stream of which some bytes were already read.
-struct Prefixed {
-    bytes: BytesMut,
-    stream: Stream,
-}
-
-impl AsyncRead for Prefixed {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        if self.bytes.is_empty() {
-            return Pin::new(&mut self.stream).poll_read(cx, buffer);
-        }
-        let len = self.bytes.len().min(buffer.remaining());
-        buffer.put_slice(&self.bytes[..len]);
-        self.bytes.advance(len);
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl AsyncWrite for Prefixed {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }

@@ -10,8 +10,8 @@ use crate::server::registry::Registered;
 use crate::server::request::Arrival;
 use crate::transport::Stream;
 use bytes::{Buf, BytesMut};
+use http::Request;
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
-use http::{Request, Version};
 use newswire_proto::handshake::{Head, HeadReader, Rejection};
 use parking_lot::Mutex;
 use std::future::Future;
@@ -19,7 +19,6 @@ use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep, sleep_until, timeout};
 
@@ -159,7 +158,10 @@ impl Io {
         match self.coming {
             _ if self.head > 0 => self.head,
             Coming::Head(_) => 0,
-            Coming::Body(len) => self.bytes.len().min(usize::try_from(len).unwrap_or(usize::MAX)),
+            Coming::Body(len) => self
+                .bytes
+                .len()
+                .min(usize::try_from(len).unwrap_or(usize::MAX)),
             Coming::Rest => self.bytes.len(),
         }
     }
@@ -223,10 +225,10 @@ impl Io {
             self.stalled = None;
             return polled;
         }
-        let limit = self.service.config.connection.write_limit();
-        let stalled = self
-            .stalled
-            .get_or_insert_with(|| Box::pin(sleep(limit.unwrap_or(Duration::MAX))));
+        let Some(limit) = self.service.config.connection.write_limit() else {
+            return Poll::Pending;
+        };
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(limit)));
         ready!(stalled.as_mut().poll(cx));
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
@@ -236,8 +238,8 @@ fn gone() -> io::Error {
     io::ErrorKind::NotConnected.into()
 }
 
-/// How long the body of a request is; `None` when only its coding tells.
-fn body_len(request: &Request<()>) -> Option<u64> {
+/// How long the body of a request is; `None` when that is for hyper to find out.
+pub(super) fn body_len<B>(request: &Request<B>) -> Option<u64> {
     let headers = request.headers();
     if headers.contains_key(TRANSFER_ENCODING) {
         return None;

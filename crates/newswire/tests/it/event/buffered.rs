@@ -18,7 +18,10 @@ fn sending_before_the_connection_is_established_throws() {
     let socket = open(&server.url("/echo"));
     let error = socket.send("early").unwrap_err();
     assert_eq!(error.kind(), ExceptionKind::InvalidStateError);
-    assert_eq!((error.name(), error.kind().code()), ("InvalidStateError", 11));
+    assert_eq!(
+        (error.name(), error.kind().code()),
+        ("InvalidStateError", 11)
+    );
     // It has done nothing.
     assert_eq!(socket.buffered_amount(), 0);
     until_open(&socket);
@@ -31,7 +34,13 @@ fn buffered_amount_grows_by_the_bytes_of_each_message_at_once() {
     let server = Background::echo();
     let socket = opened(&server.url("/echo"));
     let mut sum = 0;
-    for (text, len) in [("x", 1), ("\u{e5}", 2), ("\u{5336}", 3), ("\u{1047e}", 4), ("", 0)] {
+    for (text, len) in [
+        ("x", 1),
+        ("\u{e5}", 2),
+        ("\u{5336}", 3),
+        ("\u{1047e}", 4),
+        ("", 0),
+    ] {
         socket.send(text).unwrap();
         sum += len;
         assert_eq!(socket.buffered_amount(), sum, "{text}");
@@ -122,11 +131,15 @@ fn what_the_server_does_not_read_stays_buffered_until_it_does() {
 #[test]
 fn a_compressed_message_counts_in_full_until_it_is_written() {
     let (go, wait) = mpsc::channel();
+    let (done, is_done) = mpsc::channel::<()>();
     let (url, running) = scripted(move |script| {
         script.accept_with("Sec-WebSocket-Extensions: permessage-deflate\r\n");
         wait.recv().unwrap();
-        // The frames are read as bytes: the harness knows nothing of RSV1.
-        while !script.input.ends_with(b"\x88\x80") && script.read() {}
+        let mut stream = script.stream.try_clone().unwrap();
+        let reading = thread::spawn(move || std::io::copy(&mut stream, &mut std::io::sink()));
+        is_done.recv().unwrap();
+        script.stream.shutdown(std::net::Shutdown::Both).unwrap();
+        reading.join().unwrap().unwrap()
     });
     let socket = opened(&url);
     // Noise, of which the sockets' buffers hold some megabytes, and behind it what becomes small.
@@ -137,17 +150,22 @@ fn a_compressed_message_counts_in_full_until_it_is_written() {
     })
     .take(1 << 20)
     .collect();
-    for _ in 0..20 {
+    for _ in 0..6 {
         socket.send(noise.clone()).unwrap();
     }
     socket.send(vec![0; 1 << 20]).unwrap();
     thread::sleep(Duration::from_millis(500));
     socket.dispatch_pending();
-    assert!(socket.buffered_amount() > 1 << 20, "{}", socket.buffered_amount());
+    assert!(
+        socket.buffered_amount() > 1 << 20,
+        "{}",
+        socket.buffered_amount()
+    );
     go.send(()).unwrap();
     dispatch_until(&socket, || socket.buffered_amount() == 0);
-    drop(socket);
-    join(running);
+    done.send(()).unwrap();
+    let wire = join(running);
+    assert!((6 << 20..7 << 20).contains(&wire), "{wire} bytes");
 }
 
 #[test]
@@ -184,10 +202,13 @@ fn what_was_not_sent_stays_buffered_for_ever() {
     let (url, running) = scripted(|script| {
         script.accept();
         script.next().unwrap();
+        // The next has begun.
+        script.read();
     });
     let socket = plain().open(&url, ()).unwrap();
     until_open(&socket);
     socket.send("read").unwrap();
+    dispatch_until(&socket, || socket.buffered_amount() == 0);
     const LEN: u64 = 64 << 20;
     socket.send(vec![0; LEN as usize]).unwrap();
     join(running);
@@ -215,8 +236,8 @@ fn a_closing_handshake_that_the_server_has_begun_is_too_late_to_send_but_counted
     assert_eq!(socket.ready_state(), ReadyState::Open);
     socket.send("late").unwrap();
     assert_eq!(socket.buffered_amount(), 4);
-    socket.dispatch_pending();
-    assert_eq!(socket.ready_state(), ReadyState::Closing);
+    dispatch_until(&socket, || socket.ready_state() == ReadyState::Closing);
+    assert_eq!(socket.buffered_amount(), 4);
     drop(socket);
     assert_eq!(join(running).0, OpCode::Close);
 }
@@ -237,4 +258,46 @@ fn a_socket_that_is_full_is_closed_with_an_error() {
     assert_eq!(next(&socket), Event::Error);
     assert_eq!(next_close(&socket), (false, 1006, String::new()));
     join(running);
+}
+
+#[test]
+fn a_blob_keeps_its_place_and_is_counted_while_it_is_read() {
+    let (url, running) = scripted(|script| {
+        script.accept();
+        let frames: Vec<_> = std::iter::from_fn(|| script.next()).take(4).collect();
+        script.close(1000, "");
+        script.hang_up();
+        frames
+    });
+    let socket = plain().open(&url, ()).unwrap();
+    let early = socket.send_blob(4).unwrap_err();
+    assert_eq!(early.kind(), ExceptionKind::InvalidStateError);
+    until_open(&socket);
+    socket.send("first").unwrap();
+    let blob = socket.send_blob(4).unwrap();
+    let wrong = socket.send_blob(1000).unwrap();
+    let dropped = socket.send_blob(100).unwrap();
+    socket.send("third").unwrap();
+    socket.close(Some(1000), None).unwrap();
+    assert_eq!(socket.buffered_amount(), 5 + 4 + 1000 + 100 + 5);
+    // All that is before it goes out, and nothing behind.
+    dispatch_until(&socket, || socket.buffered_amount() == 4 + 1000 + 100 + 5);
+    let late = socket.send_blob(7).unwrap();
+    assert!(late.fill(vec![0; 7]));
+    assert!(!wrong.fill(vec![0; 999]));
+    drop(dropped);
+    thread::sleep(Duration::from_millis(20));
+    socket.dispatch_pending();
+    assert_eq!(socket.buffered_amount(), 4 + 1000 + 100 + 5 + 7);
+    assert!(thread::spawn(move || blob.fill(&b"slow"[..])).join().unwrap());
+    assert_eq!(next_close(&socket), (true, 1000, String::new()));
+    assert_eq!(socket.buffered_amount(), 1000 + 100 + 7);
+    let expected: [(OpCode, &[u8]); 4] = [
+        (OpCode::Text, b"first"),
+        (OpCode::Binary, b"slow"),
+        (OpCode::Text, b"third"),
+        (OpCode::Close, b"\x03\xe8"),
+    ];
+    let seen = join(running);
+    assert!(seen.iter().map(|(opcode, payload)| (*opcode, &payload[..])).eq(expected));
 }

@@ -19,10 +19,15 @@ fn a_code_that_is_not_for_applications_is_an_invalid_access_error() {
     let server = Background::echo();
     let socket = open(&server.url("/echo"));
     let refused = |socket: &newswire::event::WebSocket| {
-        for code in [0, 1, 500, 999, 1001, 1002, 1005, 1006, 1015, 2999, 5000, 65_535] {
+        for code in [
+            0, 1, 500, 999, 1001, 1002, 1005, 1006, 1015, 2999, 5000, 65_535,
+        ] {
             let error = socket.close(Some(code), Some("why")).unwrap_err();
             assert_eq!(error.kind(), ExceptionKind::InvalidAccessError);
-            assert_eq!((error.name(), error.kind().code()), ("InvalidAccessError", 15));
+            assert_eq!(
+                (error.name(), error.kind().code()),
+                ("InvalidAccessError", 15)
+            );
         }
     };
     refused(&socket);
@@ -79,7 +84,10 @@ fn the_close_frame_says_what_close_was_given() {
     assert_eq!(sent_for(None, Some("")), []);
     assert_eq!(sent_for(Some(1000), None), close_payload(1000, ""));
     assert_eq!(sent_for(Some(3000), Some("")), close_payload(3000, ""));
-    assert_eq!(sent_for(Some(4999), Some("why é")), close_payload(4999, "why é"));
+    assert_eq!(
+        sent_for(Some(4999), Some("why é")),
+        close_payload(4999, "why é")
+    );
     assert_eq!(sent_for(None, Some("why")), close_payload(1000, "why"));
 }
 
@@ -158,17 +166,29 @@ fn closing_does_not_overtake_what_was_sent() {
 
 #[test]
 fn closing_a_connection_that_is_not_established_fails_it() {
-    let (url, running) = scripted(|script| {
+    let (asked, has_asked) = mpsc::channel();
+    let (url, running) = scripted(move |script| {
         script.head();
+        asked.send(()).unwrap();
         script.next()
     });
     let socket = open(&url);
+    has_asked.recv_timeout(super::PATIENCE).unwrap();
     socket.close(Some(1000), Some("never mind")).unwrap();
     assert_eq!(socket.ready_state(), ReadyState::Closing);
     socket.send("counted").unwrap();
     assert_fails(&socket);
     assert_eq!(socket.buffered_amount(), 7);
     assert_eq!(join(running), None);
+}
+
+#[test]
+fn closing_at_once_fails_the_connection() {
+    let server = Background::echo();
+    let socket = open(&server.url("/echo"));
+    socket.close(None, None).unwrap();
+    assert_eq!(socket.ready_state(), ReadyState::Closing);
+    assert_fails(&socket);
 }
 
 #[test]
@@ -191,7 +211,10 @@ fn a_closing_handshake_that_the_server_begins_is_a_task_of_its_own() {
         script.accept();
         script.close(1001, "restart");
         let (opcode, payload) = script.next().unwrap();
-        assert_eq!((opcode, payload), (OpCode::Close, close_payload(1001, "")));
+        assert_eq!(
+            (opcode, &payload[..2]),
+            (OpCode::Close, &close_payload(1001, "")[..])
+        );
         wait.recv().unwrap();
     });
     let socket = opened(&url);

@@ -119,7 +119,11 @@ fn another_scheme_is_a_syntax_error() {
 
 #[test]
 fn a_fragment_is_a_syntax_error_even_an_empty_one() {
-    for url in ["ws://localhost/#", "wss://localhost/#a", "http://localhost/?#"] {
+    for url in [
+        "ws://localhost/#",
+        "wss://localhost/#a",
+        "http://localhost/?#",
+    ] {
         let message = assert_syntax_error(WebSocket::new(url, ()));
         assert!(message.contains("%23"), "{message}");
     }
@@ -172,7 +176,10 @@ fn request_of(options: &Options, target: &str, protocols: &[&str]) -> String {
 #[test]
 fn the_request_is_what_the_url_and_the_protocols_say() {
     let request = request_of(&Options::new(), "a%20b?c", &["v2", "v1"]);
-    assert!(request.starts_with("GET /a%20b?c HTTP/1.1\r\n"), "{request}");
+    assert!(
+        request.starts_with("GET /a%20b?c HTTP/1.1\r\n"),
+        "{request}"
+    );
     assert!(
         request.contains("\r\nSec-WebSocket-Protocol: v2, v1\r\n"),
         "{request}"
@@ -192,7 +199,10 @@ fn a_user_and_password_in_the_url_are_sent_as_basic_authentication() {
     // A header of one's own goes before them.
     let connector = Connector::new().header(AUTHORIZATION, HeaderValue::from_static("Bearer x"));
     let request = request_of(&Options::new().connector(connector), "", &[]);
-    assert!(request.contains("\r\nAuthorization: Bearer x\r\n"), "{request}");
+    assert!(
+        request.contains("\r\nAuthorization: Bearer x\r\n"),
+        "{request}"
+    );
     assert!(!request.contains("Basic"), "{request}");
 }
 
@@ -204,7 +214,10 @@ fn the_connectors_headers_are_sent() {
         // The constructor's count.
         .subprotocols(["ignored"]);
     let request = request_of(&Options::new().connector(connector), "", &[]);
-    assert!(request.contains("\r\nOrigin: https://example.com\r\n"), "{request}");
+    assert!(
+        request.contains("\r\nOrigin: https://example.com\r\n"),
+        "{request}"
+    );
     assert!(request.contains("\r\nCookie: a=b\r\n"), "{request}");
     assert!(!request.contains("ignored"), "{request}");
 }

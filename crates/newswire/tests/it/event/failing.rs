@@ -172,7 +172,10 @@ fn a_message_beyond_the_limit_fails_the_connection() {
     until_open(&socket);
     assert_fails(&socket);
     let (opcode, payload) = join(running).unwrap();
-    assert_eq!((opcode, &payload[..2]), (OpCode::Close, &1009_u16.to_be_bytes()[..]));
+    assert_eq!(
+        (opcode, &payload[..2]),
+        (OpCode::Close, &1009_u16.to_be_bytes()[..])
+    );
 }
 
 #[test]

@@ -72,7 +72,10 @@ fn binary_type_is_looked_at_when_the_event_is_fired() {
     // The other two have arrived, or may have; that makes no difference.
     thread::sleep(Duration::from_millis(20));
     socket.set_binary_type(BinaryType::ArrayBuffer);
-    assert_eq!(next_message(&socket).data, Data::ArrayBuffer(vec![1].into()));
+    assert_eq!(
+        next_message(&socket).data,
+        Data::ArrayBuffer(vec![1].into())
+    );
     socket.set_binary_type(BinaryType::Blob);
     assert_eq!(next_message(&socket).data, Data::Blob(vec![2].into()));
     assert_eq!(
@@ -101,7 +104,8 @@ fn messages_that_waited_when_close_was_called_are_not_shown() {
     let shown = Rc::new(RefCell::new(Vec::new()));
     let seen = Rc::clone(&shown);
     socket.set_onmessage(Some(Box::new(move |socket, event| {
-        seen.borrow_mut().push(event.data.as_text().unwrap().to_owned());
+        seen.borrow_mut()
+            .push(event.data.as_text().unwrap().to_owned());
         if event.data.as_text() == Some("two") {
             socket.close(None, None).unwrap();
         }

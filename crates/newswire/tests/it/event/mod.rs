@@ -1,6 +1,10 @@
 //! The WHATWG interface. Each file is a part of `docs/reference/websocket-interface.md`; here is
 //! what they share: a server in the background, one that says what it is told, and a bound on
 //! every wait. The tests are threads without a runtime, as the interface's users are.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "what stops a thread stops no connection here"
+)]
 
 mod buffered;
 mod closing;
@@ -71,7 +75,7 @@ fn scripted<R: Send + 'static>(
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("ws://{}/", listener.local_addr().unwrap());
     let running = thread::spawn(move || {
-        let (stream, _) = listener.accept().unwrap();
+        let stream = accept(&listener);
         drop(listener);
         stream.set_nodelay(true).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -80,6 +84,25 @@ fn scripted<R: Send + 'static>(
         script(&mut Script { stream, input })
     });
     (url, running)
+}
+
+/// The client that there must be.
+fn accept(listener: &TcpListener) -> TcpStream {
+    listener.set_nonblocking(true).unwrap();
+    let patience = Instant::now() + PATIENCE;
+    loop {
+        match listener.accept() {
+            Ok((stream, _)) => {
+                stream.set_nonblocking(false).unwrap();
+                return stream;
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                assert!(Instant::now() < patience, "nobody connects");
+                thread::sleep(Duration::from_millis(1));
+            }
+            Err(error) => panic!("accepting failed: {error}"),
+        }
+    }
 }
 
 impl Script {

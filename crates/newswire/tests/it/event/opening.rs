@@ -42,7 +42,10 @@ fn state_protocol_and_extensions_change_before_open_is_fired() {
         assert_eq!(socket.protocol(), "chat");
         let extensions = socket.extensions();
         assert!(extensions.starts_with("permessage-deflate"), "{extensions}");
-        assert!(extensions.contains("server_no_context_takeover"), "{extensions}");
+        assert!(
+            extensions.contains("server_no_context_takeover"),
+            "{extensions}"
+        );
         told.set(true);
     })));
     if cfg!(feature = "deflate") {

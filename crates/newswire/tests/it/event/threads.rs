@@ -13,7 +13,9 @@ use std::time::{Duration, Instant};
 fn run_calls_the_handlers_until_the_socket_is_closed() {
     let server = Background::echo();
     let socket = open(&server.url("/echo"));
-    socket.set_onopen(Some(Box::new(|socket| socket.send("WebSocket rocks").unwrap())));
+    socket.set_onopen(Some(Box::new(|socket| {
+        socket.send("WebSocket rocks").unwrap()
+    })));
     socket.set_onmessage(Some(Box::new(|socket, event| {
         assert_eq!(event.data.as_text(), Some("WebSocket rocks"));
         socket.close(Some(1000), Some("seen it")).unwrap();
@@ -74,7 +76,10 @@ fn waiting_takes_no_longer_than_it_may() {
     // Longer than there is time.
     socket.send("x").unwrap();
     assert!(socket.wait(Some(Duration::MAX)));
-    assert!(matches!(socket.next_event(Duration::MAX), Some(Event::Message(_))));
+    assert!(matches!(
+        socket.next_event(Duration::MAX),
+        Some(Event::Message(_))
+    ));
 }
 
 #[test]
@@ -100,7 +105,9 @@ fn a_spawned_socket_calls_its_handlers_on_a_thread_of_its_own() {
             socket.set_onopen(Some(Box::new(|socket| socket.send("hello").unwrap())));
             let messages = tell.clone();
             socket.set_onmessage(Some(Box::new(move |_, event| {
-                messages.send(event.data.as_text().unwrap().to_owned()).unwrap();
+                messages
+                    .send(event.data.as_text().unwrap().to_owned())
+                    .unwrap();
             })));
             socket.set_onclose(Some(Box::new(move |_, event| {
                 tell.send(event.code.to_string()).unwrap();
@@ -109,7 +116,10 @@ fn a_spawned_socket_calls_its_handlers_on_a_thread_of_its_own() {
         .unwrap();
     let told = || told.recv_timeout(PATIENCE).unwrap();
     assert_eq!(told(), "hello");
-    assert_eq!(remote.call(|socket| socket.ready_state()), Ok(ReadyState::Open));
+    assert_eq!(
+        remote.call(|socket| socket.ready_state()),
+        Ok(ReadyState::Open)
+    );
     let sent = remote.call(|socket| {
         socket.send("from elsewhere")?;
         Ok::<_, newswire::event::DomException>(socket.buffered_amount())
@@ -119,7 +129,10 @@ fn a_spawned_socket_calls_its_handlers_on_a_thread_of_its_own() {
     assert!(remote.post(|socket| socket.close(Some(3000), None).unwrap()));
     assert_eq!(told(), "3000");
     // The socket is still there for who asks.
-    assert_eq!(remote.call(|socket| socket.ready_state()), Ok(ReadyState::Closed));
+    assert_eq!(
+        remote.call(|socket| socket.ready_state()),
+        Ok(ReadyState::Closed)
+    );
 }
 
 #[test]
@@ -128,7 +141,9 @@ fn a_spawned_socket_goes_on_when_its_remote_is_dropped() {
     let (tell, told) = mpsc::channel();
     let remote = Options::new().spawn(&server.url("/echo"), (), move |socket| {
         socket.set_onopen(Some(Box::new(|socket| socket.send("hello").unwrap())));
-        socket.set_onmessage(Some(Box::new(|socket, _| socket.close(None, None).unwrap())));
+        socket.set_onmessage(Some(Box::new(|socket, _| {
+            socket.close(None, None).unwrap()
+        })));
         // Dropped with the socket, when its thread ends.
         socket.set_onclose(Some(Box::new(move |_, event| {
             tell.send(event.was_clean).unwrap();

@@ -3,10 +3,14 @@
 
 #[cfg(feature = "rustls")]
 pub(crate) mod certificates;
+#[cfg(feature = "http")]
+mod http;
 mod peer;
 mod server;
 mod transport;
 
+#[cfg(feature = "http")]
+pub(crate) use http::Http;
 pub(crate) use peer::{Peer, REQUEST, answer, close_payload, frame};
 pub(crate) use server::{Served, assert_echoes, echo, exchange, serve, serve_echo, start};
 pub(crate) use transport::{Trickle, Watched};

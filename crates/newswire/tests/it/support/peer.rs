@@ -84,6 +84,15 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Peer<T> {
         Self::new(io, Role::Server)
     }
 
+    /// A client whose handshake is done, and which has read more than that.
+    #[cfg(feature = "http")]
+    pub(crate) fn opened(io: T, input: Vec<u8>) -> Self {
+        Self {
+            input,
+            ..Self::client(io)
+        }
+    }
+
     fn new(io: T, role: Role) -> Self {
         Self {
             io,
@@ -149,6 +158,14 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Peer<T> {
         match self.next().await {
             Some((OpCode::Text, payload)) => String::from_utf8(payload).unwrap(),
             other => panic!("expected text, not {other:?}"),
+        }
+    }
+
+    /// What the next frame holds, which must be a ping.
+    pub(crate) async fn ping(&mut self) -> Vec<u8> {
+        match self.next().await {
+            Some((OpCode::Ping, payload)) => payload,
+            other => panic!("expected a ping, not {other:?}"),
         }
     }
 

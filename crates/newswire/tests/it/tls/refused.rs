@@ -60,7 +60,10 @@ async fn a_certificate_for_another_name_is_refused() {
     let issued = authority.issue(&["elsewhere.example"]);
     let localhost = Localhost::with(authority, &issued);
     let (server, client) = failure(&localhost.server(), &localhost.client()).await;
-    assert_says(&client, &["localhost", "elsewhere.example", "called by a name"]);
+    assert_says(
+        &client,
+        &["localhost", "elsewhere.example", "called by a name"],
+    );
     assert_says(&server, &["does not accept the certificate"]);
 }
 
@@ -122,7 +125,10 @@ async fn plain_http_to_a_tls_port_is_answered_in_plain_http() {
     within(near.read_to_string(&mut answer)).await.unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
     assert!(head.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{head}");
-    assert!(head.contains(&format!("Content-Length: {}", body.len())), "{head}");
+    assert!(
+        head.contains(&format!("Content-Length: {}", body.len())),
+        "{head}"
+    );
     assert_says(body, &["TLS", "wss:", "https:"]);
 }
 
@@ -139,7 +145,10 @@ async fn wss_to_a_port_without_tls_says_so() {
     let connector = Connector::new().tls(localhost.client());
     let url = format!("wss://localhost:{port}/");
     let error = within(connector.connect(&url)).await.unwrap_err();
-    assert!(matches!(error, ConnectError::Tls(TlsError::NotTls)), "{error:?}");
+    assert!(
+        matches!(error, ConnectError::Tls(TlsError::NotTls)),
+        "{error:?}"
+    );
     assert_says(&error.to_string(), &["no TLS", "plain HTTP"]);
     within(serving).await.unwrap();
 }
@@ -158,7 +167,10 @@ async fn a_peer_that_hangs_up_in_the_middle_is_named_as_the_cause() {
     drop(far);
     let error = within(localhost.client().connect("localhost", near)).await;
     let error = error.unwrap_err();
-    assert!(matches!(error, TlsError::Ended | TlsError::Io(_)), "{error:?}");
+    assert!(
+        matches!(error, TlsError::Ended | TlsError::Io(_)),
+        "{error:?}"
+    );
 }
 
 #[tokio::test]
@@ -199,19 +211,37 @@ fn settings_that_cannot_be_name_the_file_and_what_is_wrong_with_it() {
     let encrypted = files.write("encrypted.key", encrypted);
     let empty = files.write("empty.pem", "");
     let cases: [(&PathBuf, &PathBuf, &[&str]); 8] = [
-        (&files.path("missing.pem"), &right_key, &["missing.pem", "cannot read"]),
-        (&right, &files.path("missing.key"), &["missing.key", "cannot read"]),
+        (
+            &files.path("missing.pem"),
+            &right_key,
+            &["missing.pem", "cannot read"],
+        ),
+        (
+            &right,
+            &files.path("missing.key"),
+            &["missing.key", "cannot read"],
+        ),
         (&empty, &right_key, &["empty.pem", "no certificate"]),
         (&right, &empty, &["empty.pem", "no private key"]),
         (&garbled, &right_key, &["garbled.pem", "not base64"]),
         (&cut, &right_key, &["cut.pem", "cut off"]),
-        (&right, &encrypted, &["encrypted.key", "encrypted", "passphrase"]),
-        (&right, &localhost.key, &["server.key", "not the certificate's"]),
+        (
+            &right,
+            &encrypted,
+            &["encrypted.key", "encrypted", "passphrase"],
+        ),
+        (
+            &right,
+            &localhost.key,
+            &["server.key", "not the certificate's"],
+        ),
     ];
     for (certificate, key, words) in cases {
         let error = ServerTls::from_pem_files(certificate, key).unwrap_err();
         assert_says(&error.to_string(), words);
-        let error = ClientTls::new().identity_files(certificate, key).unwrap_err();
+        let error = ClientTls::new()
+            .identity_files(certificate, key)
+            .unwrap_err();
         assert_says(&error.to_string(), words);
     }
     // The two may be in one file.

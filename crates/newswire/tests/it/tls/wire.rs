@@ -125,10 +125,7 @@ async fn an_end_that_was_not_announced_is_told_apart() {
         raw
     })
     .await;
-    assert_eq!(
-        within(ws.recv()).await.unwrap(),
-        Some("last words".into())
-    );
+    assert_eq!(within(ws.recv()).await.unwrap(), Some("last words".into()));
     match within(ws.recv()).await.unwrap_err() {
         RecvError::Io(error) => {
             assert_eq!(error.kind(), ErrorKind::UnexpectedEof);
@@ -178,7 +175,11 @@ async fn a_record_that_was_changed_on_the_way_ends_the_connection_with_an_alert(
 
 #[tokio::test]
 async fn what_is_no_tls_at_all_ends_a_connection_and_harms_nothing() {
-    for garbage in [&[0x17, 3, 3, 0xff, 0xff, 1][..], b"GET / HTTP/1.1\r\n\r\n", &[0; 64]] {
+    for garbage in [
+        &[0x17, 3, 3, 0xff, 0xff, 1][..],
+        b"GET / HTTP/1.1\r\n\r\n",
+        &[0; 64],
+    ] {
         let (mut ws, client) = against(move |mut raw| {
             raw.sock.write_all(garbage).unwrap();
             raw

@@ -1,0 +1,432 @@
+//! WebSockets on the connections of other HTTP servers: [`WebSocketUpgrade`], which judges and
+//! answers a request that hyper has read, and how hyper hands the connection over. A server of our
+//! own has no need of it.
+
+use super::handler::{Opened, run};
+use super::http::{deadline, websocket};
+use super::judge::{accepted, check_origin};
+use super::log;
+use super::origin::Origins;
+use super::request::PeerAddr;
+use super::subprotocol::Subprotocols;
+use super::tasks;
+use crate::config::Config;
+use crate::error::AcceptError;
+use crate::transport::Stream;
+use crate::websocket::WebSocket;
+use crate::websocket::driver::HandlerResult;
+use ::http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
+use bytes::BytesMut;
+use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper_util::rt::TokioIo;
+use hyper_util::server::conn::auto;
+use newswire_proto::handshake::{Accepted, Negotiated, Rejection, Upgrade};
+use std::fmt;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+#[cfg(unix)]
+use tokio::net::UnixStream;
+use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout_at};
+
+/// Accepts a request that hyper has read, whatever path it asks for, as [`WebSocketUpgrade`] does
+/// without any settings: the answer to give, and the connection to come.
+///
+/// # Errors
+/// The answer to give instead ([`Rejection::to_response`]).
+///
+/// ```
+/// use http::{Request, Response};
+/// use newswire::Error;
+///
+/// async fn serve(mut request: Request<hyper::body::Incoming>) -> Result<Response<String>, Error> {
+///     let (response, upgrading) = match newswire::upgrade(&mut request) {
+///         Ok(accepted) => accepted,
+///         Err(rejection) => return Ok(rejection.to_response()),
+///     };
+///     tokio::spawn(async move {
+///         let mut ws = upgrading.await?;
+///         while let Some(message) = ws.recv().await? {
+///             ws.send(message).await?;
+///         }
+///         Ok::<_, newswire::Error>(())
+///     });
+///     Ok(response.map(|()| String::new()))
+/// }
+/// ```
+pub fn upgrade<B>(request: &mut Request<B>) -> Result<(Response<()>, Upgrading), Rejection> {
+    WebSocketUpgrade::<()>::from_request(request)?.accept()
+}
+
+/// A request to open a WebSocket that came to a server on hyper, and which the server may accept:
+/// by [`on_upgrade`](Self::on_upgrade) with a handler, or by [`accept`](Self::accept). `B` is the
+/// type of the response's body. With the feature `axum` it is also an extractor.
+///
+/// As with a [`Route`](super::Route), pages of the same origin and clients that are not browsers
+/// may connect, and no subprotocol is spoken, unless it is told otherwise. Proxies are nobody's here
+/// to trust: where one takes TLS off, it has to pass the header `Host` on.
+///
+/// ```
+/// use http::{Request, Response};
+/// use newswire::{WebSocket, WebSocketUpgrade};
+///
+/// fn chat(mut request: Request<hyper::body::Incoming>) -> Response<String> {
+///     match WebSocketUpgrade::from_request(&mut request) {
+///         Ok(upgrade) => upgrade
+///             .subprotocols(["v2.chat", "v1.chat"])
+///             .on_upgrade(async |mut ws: WebSocket| ws.send("welcome").await),
+///         Err(rejection) => rejection.to_response(),
+///     }
+/// }
+/// # fn main() {}
+/// ```
+#[must_use = "the client waits for an answer"]
+pub struct WebSocketUpgrade<B = String> {
+    upgrade: Upgrade,
+    on_upgrade: OnUpgrade,
+    /// Of the request.
+    headers: HeaderMap,
+    peer: PeerAddr,
+    /// For the response.
+    extra: HeaderMap,
+    origins: Origins,
+    subprotocols: Subprotocols,
+    config: Config,
+    body: PhantomData<fn() -> B>,
+}
+
+impl<B> WebSocketUpgrade<B> {
+    /// Judges a request, and takes from it hyper's promise to hand over the connection.
+    ///
+    /// # Errors
+    /// The answer to give instead: 426 when it asks for no WebSocket, 405 or 400 when it does so
+    /// wrongly, 500 when the server cannot hand over connections.
+    pub fn from_request<R>(request: &mut Request<R>) -> Result<Self, Rejection> {
+        let upgrade = Upgrade::from_request(request)?;
+        let peer = request.extensions().get().copied();
+        Ok(Self {
+            upgrade,
+            on_upgrade: promise(request).ok_or_else(no_promise)?,
+            headers: request.headers().clone(),
+            peer: peer.unwrap_or(PeerAddr::Local),
+            extra: HeaderMap::new(),
+            origins: Origins::default(),
+            subprotocols: Subprotocols::default(),
+            config: Config::default(),
+            body: PhantomData,
+        })
+    }
+
+    /// The subprotocols that the client offers, the one that it prefers first.
+    #[must_use]
+    pub fn offered(&self) -> &[String] {
+        self.upgrade.subprotocols()
+    }
+
+    /// The pages that may connect. Default: [`Origins::same_origin`].
+    pub fn origins(mut self, origins: Origins) -> Self {
+        self.origins = origins;
+        self
+    }
+
+    /// The subprotocols that are spoken. Default: none.
+    pub fn subprotocols(mut self, subprotocols: impl Into<Subprotocols>) -> Self {
+        self.subprotocols = subprotocols.into();
+        self
+    }
+
+    /// Limits and timeouts. The handshake timeout is how long the server has to hand the connection
+    /// over.
+    pub fn config(mut self, config: Config) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// A header line for the answer if that is 101, such as `Set-Cookie`.
+    pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.extra.append(name, value);
+        self
+    }
+
+    /// Accepts: the answer to give, and the connection that there is once it has been given.
+    ///
+    /// # Errors
+    /// The answer to give instead: 403 for a page that may not connect, 400 when none of the
+    /// offered subprotocols will do, 500 when one of the headers cannot be added.
+    pub fn accept(self) -> Result<(Response<()>, Upgrading), Rejection> {
+        let config = self.config.clone();
+        let (accepted, on_upgrade) = self.accepted()?;
+        let (response, negotiated) = accepted.into_parts();
+        let limit = deadline(config.handshake_timeout);
+        let upgrading = open(on_upgrade, negotiated, config, limit);
+        Ok((response, Upgrading(Box::pin(upgrading))))
+    }
+
+    fn accepted(self) -> Result<(Accepted, OnUpgrade), Rejection> {
+        check_origin(&self.origins, &self.headers, None, false)?;
+        let subprotocol = self.subprotocols.choose(self.upgrade.subprotocols())?;
+        let accepted = accepted(&self.upgrade, subprotocol.as_deref(), &self.config)?;
+        let accepted = accepted.with_headers(&self.extra).map_err(|misuse| {
+            Rejection::new(StatusCode::INTERNAL_SERVER_ERROR, misuse.to_string())
+        })?;
+        Ok((accepted, self.on_upgrade))
+    }
+}
+
+impl<B: From<String>> WebSocketUpgrade<B> {
+    /// Accepts, and runs `handler` on the connection: in a task of the tokio runtime that this is
+    /// called on, as a [`Server`](super::Server) would, so what is sent is written together when
+    /// the handler waits for something, and the connection ends with its handler. What the server
+    /// does when it shuts down does not reach it. Gives the answer, which may be a refusal.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub fn on_upgrade<H, R>(self, handler: H) -> Response<B>
+    where
+        H: FnOnce(WebSocket) -> R + Send + 'static,
+        R: Future<Output: HandlerResult> + Send + 'static,
+    {
+        let peer = self.peer;
+        let (response, upgrading) = match self.accept() {
+            Ok(accepted) => accepted,
+            Err(rejection) => {
+                log::refused(&peer.into(), None, &rejection);
+                return rejection.to_response().map(B::from);
+            }
+        };
+        tasks::spawn(async move {
+            match upgrading.await {
+                Ok(ws) => {
+                    let peer = peer.into();
+                    Some(run(Opened { ws, peer }, handler))
+                }
+                Err(error) => {
+                    log::gave_up(&peer.into(), &error);
+                    None
+                }
+            }
+        });
+        response.map(|()| B::from(String::new()))
+    }
+}
+
+impl<B> fmt::Debug for WebSocketUpgrade<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Headers may hold secrets.
+        f.debug_struct("WebSocketUpgrade")
+            .field("peer", &self.peer)
+            .field("offered", &self.offered())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The connection that there is once hyper has sent the answer and hands it over: a future for an
+/// open WebSocket, which the user drives by its calls.
+///
+/// # Errors
+/// [`AcceptError::Io`] when the client has gone, [`AcceptError::Ended`] when the answer was not
+/// given in time.
+///
+/// # Cancel safety
+/// Dropping the future drops the connection.
+#[must_use = "the connection is handed over to this future"]
+pub struct Upgrading(Pin<Box<dyn Future<Output = Result<WebSocket, AcceptError>> + Send>>);
+
+impl Future for Upgrading {
+    type Output = Result<WebSocket, AcceptError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.0.as_mut().poll(cx)
+    }
+}
+
+impl fmt::Debug for Upgrading {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Upgrading")
+    }
+}
+
+/// hyper's promise to hand over the connection of a request, if it has given one.
+pub(super) fn promise<B>(request: &mut Request<B>) -> Option<OnUpgrade> {
+    request.extensions_mut().remove()
+}
+
+fn no_promise() -> Rejection {
+    Rejection::new(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "this HTTP server does not hand connections over: it has to serve them with upgrades",
+    )
+}
+
+/// A request whose answer goes by way of an HTTP server.
+pub(super) struct Handover {
+    pub(super) answer: oneshot::Sender<Response<String>>,
+    pub(super) on_upgrade: Option<OnUpgrade>,
+}
+
+impl Handover {
+    /// Has it answered with 101.
+    pub(super) async fn accept(
+        self,
+        accepted: Accepted,
+        config: &Config,
+        limit: Instant,
+    ) -> Result<WebSocket, AcceptError> {
+        let Some(on_upgrade) = self.on_upgrade else {
+            let rejection = no_promise();
+            let _ = self.answer.send(rejection.to_response());
+            return Err(AcceptError::Rejected(rejection));
+        };
+        let (response, negotiated) = accepted.into_parts();
+        let response = response.map(|()| String::new());
+        self.answer.send(response).map_err(|_| AcceptError::Ended)?;
+        open(on_upgrade, negotiated, config.clone(), limit).await
+    }
+
+    /// Has it answered with an error.
+    pub(super) fn refuse(self, rejection: &Rejection) {
+        // A client that has gone is not answered.
+        let _ = self.answer.send(rejection.to_response());
+    }
+}
+
+async fn open(
+    on_upgrade: OnUpgrade,
+    negotiated: Negotiated,
+    config: Config,
+    limit: Instant,
+) -> Result<WebSocket, AcceptError> {
+    let upgraded = timeout_at(limit, on_upgrade).await;
+    let upgraded = upgraded.map_err(|_| AcceptError::Ended)?;
+    let upgraded = upgraded.map_err(std::io::Error::other)?;
+    let (stream, rest) = taken_over(upgraded);
+    Ok(websocket(stream, rest, &negotiated, &config))
+}
+
+/// What hyper has handed over: the transport below it where it is one of the usual ones, so that
+/// nothing of hyper's stays alive, and the bytes that it has read from it.
+fn taken_over(upgraded: Upgraded) -> (Stream, BytesMut) {
+    let upgraded = match taken::<TcpStream>(upgraded) {
+        Ok(taken) => return taken,
+        Err(upgraded) => upgraded,
+    };
+    #[cfg(unix)]
+    let upgraded = match taken::<UnixStream>(upgraded) {
+        Ok(taken) => return taken,
+        Err(upgraded) => upgraded,
+    };
+    match taken::<Stream>(upgraded) {
+        Ok(taken) => taken,
+        Err(upgraded) => (Stream::from_io(TokioIo::new(upgraded)), BytesMut::new()),
+    }
+}
+
+/// Takes a `T` out, of hyper itself or of hyper-util's server for more than one version of HTTP,
+/// which is axum's.
+fn taken<T>(upgraded: Upgraded) -> Result<(Stream, BytesMut), Upgraded>
+where
+    T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let upgraded = match upgraded.downcast::<TokioIo<T>>() {
+        Ok(parts) => {
+            return Ok((
+                Stream::from_io(parts.io.into_inner()),
+                parts.read_buf.into(),
+            ));
+        }
+        Err(upgraded) => upgraded,
+    };
+    let parts = auto::upgrade::downcast::<TokioIo<T>>(upgraded)?;
+    Ok((
+        Stream::from_io(parts.io.into_inner()),
+        parts.read_buf.into(),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{promise, taken_over};
+    use crate::transport::Stream;
+    use ::http::{Request, Response, StatusCode};
+    use bytes::BytesMut;
+    use hyper::body::Incoming;
+    use hyper::server::conn::http1;
+    use hyper::service::service_fn;
+    use hyper_util::rt::{TokioExecutor, TokioIo};
+    use hyper_util::server::conn::auto;
+    use std::convert::Infallible;
+    use std::net::SocketAddr;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpStream};
+    use tokio::sync::mpsc;
+
+    const REQUEST: &[u8] =
+        b"GET / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n";
+    const EARLY: &[u8] = b"early bytes";
+
+    /// What is handed over of a connection on which a server of hyper or of hyper-util runs.
+    async fn handed_over(
+        mut client: impl tokio::io::AsyncWrite + Unpin,
+        server: impl crate::Transport,
+        by_hyper_util: bool,
+    ) -> (Stream, BytesMut) {
+        let (told, mut promised) = mpsc::unbounded_channel();
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            told.send(promise(&mut request).unwrap()).unwrap();
+            let mut response = Response::new(String::new());
+            *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+            std::future::ready(Ok::<_, Infallible>(response))
+        });
+        client.write_all(&[REQUEST, EARLY].concat()).await.unwrap();
+        let io = TokioIo::new(server);
+        if by_hyper_util {
+            let builder = auto::Builder::new(TokioExecutor::new());
+            let serving = builder.serve_connection_with_upgrades(io, service);
+            serving.await.unwrap();
+        } else {
+            let serving = http1::Builder::new().serve_connection(io, service);
+            serving.with_upgrades().await.unwrap();
+        }
+        taken_over(promised.recv().await.unwrap().await.unwrap())
+    }
+
+    async fn tcp() -> (TcpStream, TcpStream, SocketAddr) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap());
+        let (client, accepted) = tokio::join!(client, listener.accept());
+        let (server, peer) = accepted.unwrap();
+        (client.unwrap(), server, peer)
+    }
+
+    #[tokio::test]
+    async fn a_socket_comes_back_as_it_was_and_with_what_was_read() {
+        for by_hyper_util in [false, true] {
+            let (client, server, peer) = tcp().await;
+            let (stream, rest) = handed_over(client, server, by_hyper_util).await;
+            assert_eq!(stream.peer_addr().unwrap(), peer);
+            assert_eq!(rest, EARLY);
+            let (client, server, peer) = tcp().await;
+            let server = Stream::from(server);
+            let (stream, rest) = handed_over(client, server, by_hyper_util).await;
+            assert_eq!(stream.peer_addr().unwrap(), peer);
+            assert_eq!(rest, EARLY);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_not_known_comes_in_hypers_box() {
+        for by_hyper_util in [false, true] {
+            let (client, server) = tokio::io::duplex(1024);
+            let (mut stream, rest) = handed_over(client, server, by_hyper_util).await;
+            assert!(stream.peer_addr().is_err());
+            assert!(rest.is_empty());
+            let mut read = [0; EARLY.len()];
+            stream.read_exact(&mut read).await.unwrap();
+            assert_eq!(read, EARLY);
+        }
+    }
+}
