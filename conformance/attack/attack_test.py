@@ -138,7 +138,7 @@ class TheCases(unittest.TestCase):
     def test_there_are_many_and_each_names_its_rule(self):
         self.assertGreater(len(CASES), 600)
         for case in CASES:
-            self.assertRegex(case.rule, r"(RFC [0-9]{4} §|newswire's own|a connection that is gone)", case.name)
+            self.assertRegex(case.rule, r"(RFC [0-9]{4} §|The PROXY protocol, §|newswire's own|a connection that is gone)", case.name)
             self.assertIn(case.lane, runner.LANES, case.name)
 
     def test_a_pattern_chooses_by_part_or_by_wildcards(self):

@@ -31,7 +31,8 @@ class Bystanders:
         host, port = self.address
         command = [sys.executable, __file__, host, str(port), str(self.count)]
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
-        threading.Thread(target=self._read, daemon=True).start()
+        self.reading = threading.Thread(target=self._read, daemon=True)
+        self.reading.start()
         await self.settled()
 
     def _read(self):
@@ -60,6 +61,8 @@ class Bystanders:
     def stop(self):
         self.process.kill()
         self.process.wait()
+        self.reading.join()
+        self.process.stdout.close()
 
 
 # --- the process -------------------------------------------------------------------------------

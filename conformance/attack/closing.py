@@ -132,7 +132,7 @@ async def the_end_behind_a_message(trial):
             raise Fault(f"expected the echo and the end, and {found} came")
 
 
-@case("closing/resets-at-every-point", "RFC 6455 §7.2.1: a connection that breaks is that connection's end only")
+@case("closing/resets-at-every-point", "RFC 6455 §7.1.5: a connection that breaks is that connection's end only")
 async def resets_at_every_point(trial):
     before = trial.server.descriptors()
     for sent in (b"", text("hello")[:3], text("hel", fin=False), text("hello"), close(1000), frame(BINARY, bytes(300_000))):

@@ -23,6 +23,7 @@ import deflate
 import endurance
 import frames
 import handshake
+import limits
 import process
 import runner
 import slow
@@ -31,7 +32,7 @@ import text
 from cases import CASES, MIB
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-GROUPS = [handshake, smuggling, frames, text, closing, deflate, endurance, slow]
+GROUPS = [handshake, smuggling, frames, text, closing, deflate, limits, endurance, slow]
 SKIPPED = 77
 DESCRIPTORS = 8192  # as many connections as a case opens at once, and more
 

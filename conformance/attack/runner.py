@@ -157,6 +157,16 @@ class Lane:
             for case in cases:
                 self.note(Verdict(case.name, case.rule, 0.0, faults=[self.out_of_order]))
             return
+        verdicts, held_up = await self.measure(cases)
+        if held_up and len(cases) == 1 and all(verdict.passed for verdict in verdicts):
+            # The machine may have been busy with something else.
+            verdicts, held_up = await self.measure(cases)
+        for verdict in verdicts:
+            verdict.faults += [held_up] if held_up else []
+            self.note(verdict)
+
+    async def measure(self, cases):
+        """Runs cases at once. Their verdicts, and what was wrong with somebody else's latency."""
         server, bystanders = self.server, self.bystanders
         server.reset_peak()
         before, began = server.memory(), time.monotonic()
@@ -185,19 +195,20 @@ class Lane:
         if grown > allowed:
             faults.append(f"the server grew by {grown / MIB:.1f} MiB, and {allowed / MIB:.0f} MiB is the most")
         worst, most = bystanders.worst(began), max(case.latency for case in cases)
+        held_up = None
         if worst > most:
-            faults.append(f"an echo to somebody else took {worst:.2f} s meanwhile, and {most:g} s is the most")
+            held_up = f"an echo to somebody else took {worst:.2f} s meanwhile, and {most:g} s is the most"
         broken = server.complaint()
         if broken:
             faults.append(broken)
         for verdict in verdicts:
             verdict.grown, verdict.latency = grown, worst
             verdict.faults += faults
-            self.note(verdict)
         if broken or bystanders.fault:
             bystanders.stop()
             server.kill()
             await self.start()
+        return verdicts, held_up
 
     async def judge_afterwards(self):
         """When all is over nothing may be left: no descriptors, no memory, and a clean end."""

@@ -46,6 +46,7 @@ class Example extends Program {
     assert.equal(response.status(), 200);
     assert.match(response.headers()["content-security-policy"] ?? "(no header)", /^default-src 'self'/);
     await sees(page, "#state", "Connected");
+    return page;
   }
 
   /** It says so in a line of its output. */

@@ -1,7 +1,22 @@
-// How nginx and HAProxy are set up in front of newswire, as docs say: each with the ways through it.
-// What is to be true of them is said in proxies.mjs.
+// nginx and HAProxy in front of newswire, set up as docs/guide/behind-a-proxy.md says: its blocks are
+// what runs here, with other addresses. What is to be true of them is said in proxies.mjs.
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 
-const byName = (ways, name) => ways.find((way) => way.name === name).port;
+const guide = readFileSync(new URL("../../docs/guide/behind-a-proxy.md", import.meta.url), "utf8");
+
+/** The block of this language under this heading, with each of the texts replaced, which are there once. */
+function block(language, heading, replacements) {
+  const section = guide.slice(guide.indexOf(`## ${heading}\n`));
+  let text = new RegExp(`\`\`\`${language}\n(.*?)\`\`\``, "s").exec(section)[1];
+  for (const [from, to] of replacements) {
+    assert.equal(text.split(from).length, 2, `"${from}" is there once under "${heading}"`);
+    text = text.replace(from, () => to);
+  }
+  return text;
+}
+
+const portOf = (ways, name) => ways.find((way) => way.name === name).port;
 
 export const nginx = {
   name: "nginx",
@@ -23,68 +38,44 @@ http {
   fastcgi_temp_path ${folder};
   uwsgi_temp_path ${folder};
   scgi_temp_path ${folder};
-  map $http_upgrade $connection_upgrade { default upgrade; '' close; }
-  server {
-    listen 127.0.0.1:${byName(ways, "plain")};
-    listen 127.0.0.1:${byName(ways, "TLS ends there")} ssl;
-    ssl_certificate ${trust.cert};
-    ssl_certificate_key ${trust.key};
-    location / {
-      proxy_pass http://127.0.0.1:${target};
-      proxy_http_version 1.1;
-      proxy_set_header Upgrade $http_upgrade;
-      proxy_set_header Connection $connection_upgrade;
-      proxy_set_header Host $http_host;
-      proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
-      proxy_set_header X-Forwarded-Proto $scheme;
-      proxy_set_header Forwarded "";
-      proxy_read_timeout 1h;
-    }
-  }
+${block("nginx", "nginx", [
+    ["listen 443 ssl;", `listen 127.0.0.1:${portOf(ways, "TLS ends there")} ssl; listen 127.0.0.1:${portOf(ways, "plain")};`],
+    ["/etc/ssl/example.pem", trust.cert],
+    ["/etc/ssl/example.key", trust.key],
+    ["127.0.0.1:9998", `127.0.0.1:${target}`],
+  ])}
 }
 `,
 };
 
-const listener = (name, { port, tls }, trust, lines) => `
-listen ${name}
-  bind 127.0.0.1:${port}${tls ? ` ssl crt ${trust.both}` : ""}
-  ${lines.join("\n  ")}
-`;
+/** What a way has instead of the guide's own words. */
+const HTTP = "HAProxy";
+const TCP = "HAProxy, with the PROXY protocol";
+const VARIANTS = {
+  "TLS ends there": [HTTP, []],
+  plain: [HTTP, [["X-Forwarded-Proto https", "X-Forwarded-Proto http"]]],
+  "Forwarded, TLS ends there": [HTTP, [
+    ["http-request set-header X-Forwarded-Proto https", "http-request del-header X-Forwarded-Proto"],
+    ["option forwardfor", 'http-request set-header Forwarded "for=\\"%[src]\\";proto=https;host=\\"%[req.hdr(host)]\\""'],
+  ]],
+  "PROXY protocol 2, TLS ends there": [TCP, []],
+  "PROXY protocol 2": [TCP, [["send-proxy-v2-ssl proxy-v2-options crc32c", "send-proxy-v2"]]],
+  "PROXY protocol 1": [TCP, [["send-proxy-v2-ssl proxy-v2-options crc32c", "send-proxy"]]],
+};
 
 export const haproxy = {
   name: "haproxy",
-  ways: [
-    { name: "X-Forwarded-For", tls: false, proxyProtocol: false },
-    { name: "Forwarded, TLS ends there", tls: true, proxyProtocol: false },
-    { name: "PROXY protocol 1", tls: false, proxyProtocol: true },
-    { name: "PROXY protocol 2", tls: false, proxyProtocol: true },
-    { name: "PROXY protocol 2, TLS ends there", tls: true, proxyProtocol: true },
-  ],
+  ways: Object.entries(VARIANTS).map(([name, [heading]]) => ({
+    name, tls: name.includes("TLS"), proxyProtocol: heading === TCP,
+  })),
   arguments: (file) => ["-db", "-f", file],
-  configuration: ({ target, trust, ways }) => {
-    const server = `server newswire 127.0.0.1:${target}`;
-    const lines = {
-      "X-Forwarded-For": ["mode http", "http-request del-header Forwarded", "option forwardfor", server],
-      "Forwarded, TLS ends there": [
-        "mode http",
-        "http-request del-header X-Forwarded-For",
-        'http-request set-header Forwarded "for=\\"%[src]\\";proto=https;host=\\"%[req.hdr(host)]\\""',
-        server,
-      ],
-      "PROXY protocol 1": ["mode tcp", `${server} send-proxy`],
-      "PROXY protocol 2": ["mode tcp", `${server} send-proxy-v2 proxy-v2-options crc32c`],
-      "PROXY protocol 2, TLS ends there": ["mode tcp", `${server} send-proxy-v2-ssl proxy-v2-options authority,crc32c,ssl-cipher`],
-    };
-    const listeners = ways.map((way, index) => listener(`way${index}`, way, trust, lines[way.name]));
-    return `
-global
-  maxconn 128
-  ssl-default-bind-options ssl-min-ver TLSv1.2
-defaults
-  timeout connect 5s
-  timeout client 1h
-  timeout server 1h
-  timeout tunnel 1h
-${listeners.join("")}`;
-  },
+  configuration: ({ target, trust, ways }) => ways.map(({ name, port, tls }, index) => {
+    const [heading, instead] = VARIANTS[name];
+    return block("haproxy", heading, [
+      ["listen web", `listen way${index}`],
+      ["bind :443 ssl crt /etc/ssl/example.both.pem", `bind 127.0.0.1:${port}${tls ? ` ssl crt ${trust.both}` : ""}`],
+      ["127.0.0.1:9998", `127.0.0.1:${target}`],
+      ...instead,
+    ]);
+  }).join("\n"),
 };

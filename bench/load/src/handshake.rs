@@ -31,7 +31,7 @@ pub(crate) fn connect(
     let mut stream = TcpStream::from(socket);
     stream.set_read_timeout(Some(DEADLINE))?;
     let mut session = match kind {
-        Kind::Tls => Some(Box::new(tls::session()?)),
+        Kind::Tls => Some(tls::session()?),
         _ => None,
     };
     let agreed = match &mut session {
@@ -45,7 +45,7 @@ pub(crate) fn connect(
     stream.set_nonblocking(true)?;
     let stream = mio::net::TcpStream::from_std(stream);
     let socket = match session {
-        Some(session) => Socket::Tls(stream, session),
+        Some(session) => Socket::Tls(stream, Box::new(session.into())),
         None => Socket::Plain(stream),
     };
     Ok((socket, agreed))

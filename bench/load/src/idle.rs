@@ -104,7 +104,7 @@ impl Idle {
     /// When something else than the server's Close frame comes, or that does not.
     pub fn close(self) -> Result<()> {
         for (id, connection) in self.opened.connections.into_iter().enumerate() {
-            close(connection.stream.into()).map_err(|error| about(id, &error))?;
+            close(connection.stream.into_stream().into()).map_err(|error| about(id, &error))?;
         }
         Ok(())
     }

@@ -31,6 +31,13 @@ impl Socket {
             Self::Plain(stream) | Self::Tls(stream, _) => stream,
         }
     }
+
+    /// The stream without what TLS there was.
+    pub(crate) fn into_stream(self) -> TcpStream {
+        match self {
+            Self::Plain(stream) | Self::Tls(stream, _) => stream,
+        }
+    }
 }
 
 impl Read for Socket {
@@ -114,7 +121,7 @@ impl Write for Socket {
 }
 
 /// A session with the server of loopback.
-pub(crate) fn session() -> Result<Connection> {
+pub(crate) fn session() -> Result<ClientConnection> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut config = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()?
@@ -123,7 +130,7 @@ pub(crate) fn session() -> Result<Connection> {
         .with_no_client_auth();
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     let name = ServerName::try_from("localhost")?;
-    Ok(ClientConnection::new(Arc::new(config), name)?.into())
+    Ok(ClientConnection::new(Arc::new(config), name)?)
 }
 
 /// What a server of TLS needs, with a certificate made for it.
@@ -160,8 +167,8 @@ impl Socket {
 /// A blocking stream over the two, for the opening handshake.
 pub(crate) fn blocking<'a>(
     stream: &'a mut net::TcpStream,
-    session: &'a mut Connection,
-) -> rustls::Stream<'a, Connection, net::TcpStream> {
+    session: &'a mut ClientConnection,
+) -> rustls::Stream<'a, ClientConnection, net::TcpStream> {
     rustls::Stream::new(session, stream)
 }
 

@@ -5,6 +5,7 @@ mod args;
 mod bench;
 mod exit_code;
 mod output;
+mod process;
 mod serve;
 mod values;
 

@@ -10,7 +10,8 @@ use newswire_proto::handshake::HeadLimits;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Limits and timeouts. The defaults are safe on the open internet.
+/// Limits and timeouts. The defaults are safe on the open internet. A peer can make a connection
+/// hold at most one message that nobody has received, one read (256 KiB), and what is queued.
 ///
 /// | knob | default | worst-case memory |
 /// |---|---|---|
@@ -168,7 +169,7 @@ impl Config {
     }
 
     /// The largest head of a handshake, in bytes. Default: 16 KiB. A server answers a larger
-    /// one with 431.
+    /// one with 431, and one that is all request line with 414.
     #[must_use]
     pub const fn max_head_size(mut self, bytes: usize) -> Self {
         self.head.max_bytes = bytes;

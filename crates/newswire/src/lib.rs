@@ -87,7 +87,7 @@ pub use newswire_proto::{
 #[cfg(feature = "axum")]
 pub use server::axum;
 #[cfg(feature = "http")]
-pub use server::{Answering, RouterService, Upgrading, WebSocketUpgrade, upgrade};
+pub use server::{RouterService, Upgrading, WebSocketUpgrade, upgrade};
 #[cfg(feature = "server")]
 pub use server::{
     Handler, HandlerResult, Handling, Handshake, IntoRoute, Listener, NetworkError, OriginError,
@@ -101,3 +101,8 @@ pub use websocket::{FeedFuture, Receiver, RecvFuture, SendFuture, Sender, WebSoc
 #[cfg(all(doctest, feature = "client", feature = "server"))]
 #[doc = include_str!("../../../README.md")]
 struct Readme;
+
+/// The guide's examples, compiled.
+#[cfg(all(doctest, feature = "server"))]
+#[doc = include_str!("../../../docs/guide/who-may-connect.md")]
+struct WhoMayConnect;

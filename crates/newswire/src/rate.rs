@@ -51,6 +51,7 @@ impl Rate {
 
 impl Taken {
     /// Whether it is as if nothing had ever been taken.
+    #[cfg(feature = "server")]
     pub(crate) fn is_over(self, now: Duration) -> bool {
         u128::from(self.0) <= now.as_nanos()
     }
@@ -115,6 +116,7 @@ mod tests {
         assert_eq!(rate.take(&mut Taken::default(), Duration::ZERO, 1), Ok(()));
     }
 
+    #[cfg(feature = "server")]
     #[test]
     fn it_is_over_when_all_would_have_come() {
         let rate = Rate::new(2, 2);

@@ -3,11 +3,11 @@
 //! here; what they mean and how they look is elsewhere.
 
 use super::plan::{Life, Plan, Storm};
-use super::process::Usage;
 use super::progress::Progress;
 use super::shared::{Shared, nanos};
 use super::tally::Tally;
 use super::worker::Worker;
+use crate::process::Usage;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::thread;

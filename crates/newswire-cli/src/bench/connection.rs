@@ -5,6 +5,7 @@ use super::compression::{self, Wire, Workspace};
 use super::plan::Plan;
 use super::receiver::{Control, Expected, Receiver};
 use super::socket;
+use super::stream::Stream;
 use newswire::proto::deflate::DeflateParams;
 use newswire::proto::handshake::{ClientHandshake, HeadReader, Negotiated};
 use newswire::proto::{CloseCode, FrameHeader, Mask, OpCode};
@@ -15,7 +16,7 @@ use std::net::IpAddr;
 /// One connection, and how far it has come.
 #[derive(Debug)]
 pub(super) struct Connection {
-    pub(super) stream: mio::net::TcpStream,
+    pub(super) stream: Stream,
     /// When it was begun.
     pub(super) started: u64,
     state: State,
@@ -81,7 +82,7 @@ impl Connection {
         let socket = socket::connect(plan, source)?;
         let handshake = plan.handshake();
         Ok(Self {
-            stream: mio::net::TcpStream::from_std(socket.into()),
+            stream: Stream::new(plan, mio::net::TcpStream::from_std(socket.into()))?,
             started: now,
             state: State::Opening,
             control: handshake.to_bytes(),
@@ -171,6 +172,11 @@ impl Connection {
     /// Writes what is owed, until the socket takes no more.
     pub(super) fn send(&mut self, plan: &Plan) -> Result<(), Failure> {
         let requests = plan.traffic.requests(self.window_bits);
+        if let Err(error) = self.stream.flush()
+            && self.is_opening()
+        {
+            return Err(self.failed(plan, &error));
+        }
         loop {
             let control = self.sent_of_next == 0 && !self.control.is_empty();
             let bytes = if control {

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! options ─▶ plan ─▶ conduct ─▶ worker ─▶ connection ─▶ receiver
-//!                       │          │          └─▶ socket    └─▶ traffic, compression
+//!                       │          │          └─▶ stream    └─▶ traffic, compression
 //!                       │          └─▶ tally, timers
 //!                       ▼
 //!            report ─▶ table, files, svg, limits
@@ -17,12 +17,12 @@ mod json;
 mod limits;
 mod options;
 mod plan;
-mod process;
 mod progress;
 mod receiver;
 mod report;
 mod shared;
 mod socket;
+mod stream;
 mod svg;
 mod table;
 mod tally;
@@ -60,7 +60,7 @@ pub(crate) fn run(options: &BenchOptions) -> ExitCode {
 }
 
 fn measure(plan: &Plan, to: &ReportOptions, asked: Asked) -> Result<ExitCode, String> {
-    process::allow_files(plan.all())?;
+    crate::process::allow_files(plan.all())?;
     let outcome = conduct::conduct(plan, to.pid, to.verbose)?;
     let report = Report::new(plan, &outcome);
     let on_stdout = to.json.as_deref() == Some(Path::new("-"));

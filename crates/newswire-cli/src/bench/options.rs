@@ -176,7 +176,7 @@ pub(super) struct StormOptions {
 /// Where to connect, and how.
 #[derive(Clone, Debug, Args)]
 pub(super) struct Target {
-    /// The server, such as ws://127.0.0.1:9998/echo
+    /// The server, such as ws://127.0.0.1:9998/echo or wss://localhost:9998/echo
     pub(super) url: String,
 
     /// How many connections
@@ -195,6 +195,14 @@ pub(super) struct Target {
     /// commas. One address has about 28000 ports for one server
     #[arg(long, value_parser = sources, value_delimiter = ',', value_name = "ADDRESS")]
     pub(super) source: Vec<Sources>,
+
+    /// Trust the authorities in this PEM file, and no others, with wss:
+    #[arg(long, value_name = "FILE", conflicts_with = "insecure")]
+    pub(super) ca: Option<PathBuf>,
+
+    /// Take whatever certificate the server shows, with wss:
+    #[arg(long)]
+    pub(super) insecure: bool,
 
     /// Offer a subprotocol; may be repeated, the preferred one first
     #[arg(long, value_name = "NAME")]

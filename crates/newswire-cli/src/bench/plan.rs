@@ -6,7 +6,11 @@ use super::options::{Content, Load, Messages, Pace, Target, Window};
 use super::traffic::Traffic;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use newswire::proto::handshake::{ClientHandshake, WebSocketUri};
+use newswire::tls::rustls::ClientConfig;
+use newswire::tls::rustls::pki_types::ServerName;
+use newswire::tls::{ClientTls, TlsError};
 use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What a connection sends once it is open.
@@ -49,11 +53,47 @@ pub(super) struct Storm {
     pub(super) pause: Duration,
 }
 
+/// How `wss:` is spoken.
+#[derive(Debug)]
+pub(super) struct Secure {
+    pub(super) config: Arc<ClientConfig>,
+    pub(super) name: ServerName<'static>,
+}
+
+impl Secure {
+    /// What the flags say, with nothing for `ws:`.
+    fn new(uri: &WebSocketUri, target: &Target) -> Result<Option<Self>, String> {
+        if !uri.is_secure() {
+            for (flag, is_given) in [
+                ("--insecure", target.insecure),
+                ("--ca", target.ca.is_some()),
+            ] {
+                if is_given {
+                    return Err(format!("{flag} means nothing for {}: use wss:", target.url));
+                }
+            }
+            return Ok(None);
+        }
+        let told = |error: TlsError| error.to_string();
+        let tls = match &target.ca {
+            Some(ca) => ClientTls::new().ca_file(ca).map_err(told)?,
+            None if target.insecure => ClientTls::new().dangerous().accept_any_certificate(),
+            None => ClientTls::new(),
+        };
+        let host = uri.host().trim_matches(['[', ']']);
+        let name = ServerName::try_from(host.to_owned())
+            .map_err(|_| TlsError::ServerName(host.to_owned()).to_string())?;
+        let config = tls.config().map_err(told)?;
+        Ok(Some(Self { config, name }))
+    }
+}
+
 /// What a run does.
 #[derive(Debug)]
 pub(super) struct Plan {
     pub(super) load: &'static str,
     pub(super) uri: WebSocketUri,
+    pub(super) secure: Option<Secure>,
     pub(super) address: SocketAddr,
     pub(super) sources: Vec<IpAddr>,
     subprotocols: Vec<String>,
@@ -148,9 +188,6 @@ impl Plan {
     ) -> Result<Self, String> {
         let url = &target.url;
         let uri = WebSocketUri::parse(url).map_err(|error| format!("{url}: {error}"))?;
-        if uri.is_secure() {
-            return Err(format!("{url}: only ws:// servers can be loaded"));
-        }
         let sources: Vec<IpAddr> = target.source.iter().flat_map(|s| s.0.clone()).collect();
         let mut headers = HeaderMap::new();
         for (name, value) in &target.header {
@@ -160,6 +197,7 @@ impl Plan {
         }
         let plan = Self {
             load,
+            secure: Secure::new(&uri, target)?,
             address: resolve(&uri, &sources, target.timeout)?,
             uri,
             sources,

@@ -96,7 +96,7 @@ fn cannot_listen(host: &str, port: u16, error: &io::Error) -> String {
 
 #[cfg(unix)]
 mod unix {
-    use super::super::options::Mode;
+    use super::super::values::Mode;
     use super::{Listening, Place};
     use newswire::{Listener, Server};
     use rustix::process::umask;

@@ -1,5 +1,6 @@
 //! `--metrics`: what the server counts, in Prometheus's text format. Counting is the library's.
 
+use crate::process::Usage;
 use axum::Router;
 use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
@@ -94,11 +95,24 @@ fn text(metrics: &Metrics) -> String {
         "Handlers that panicked.",
         one(metrics.handlers_panicked()),
     );
+    // The usual names for these.
+    if let Some(usage) = Usage::own() {
+        text.counter(
+            "process_cpu_seconds_total",
+            "User and system time of the process.",
+            one(usage.cpu.as_secs_f64()),
+        );
+        text.gauge(
+            "process_resident_memory_bytes",
+            "Resident memory of the process.",
+            one(usage.resident),
+        );
+    }
     text.0
 }
 
 /// A value without labels.
-fn one(value: u64) -> [(String, u64); 1] {
+fn one<V>(value: V) -> [(String, V); 1] {
     [(String::new(), value)]
 }
 
@@ -117,11 +131,21 @@ fn labelled<L: Display>(
 struct Text(String);
 
 impl Text {
-    fn counter(&mut self, name: &str, help: &str, values: impl IntoIterator<Item = (String, u64)>) {
+    fn counter(
+        &mut self,
+        name: &str,
+        help: &str,
+        values: impl IntoIterator<Item = (String, impl Display)>,
+    ) {
         self.add("counter", name, help, values);
     }
 
-    fn gauge(&mut self, name: &str, help: &str, values: impl IntoIterator<Item = (String, u64)>) {
+    fn gauge(
+        &mut self,
+        name: &str,
+        help: &str,
+        values: impl IntoIterator<Item = (String, impl Display)>,
+    ) {
         self.add("gauge", name, help, values);
     }
 
@@ -130,7 +154,7 @@ impl Text {
         kind: &str,
         name: &str,
         help: &str,
-        values: impl IntoIterator<Item = (String, u64)>,
+        values: impl IntoIterator<Item = (String, impl Display)>,
     ) {
         let values = values.into_iter();
         let values = values.map(|(labels, value)| format!("{name}{labels} {value}\n"));

@@ -10,6 +10,8 @@ mod page;
 mod parts;
 mod settings;
 mod signals;
+mod tokens;
+mod values;
 
 use crate::exit_code::ExitCode;
 use crate::output;
@@ -21,6 +23,7 @@ use options::ServeOptions;
 use parts::Parts;
 use sd_notify::NotifyState;
 pub(crate) use settings::ServeFlags;
+use std::future::ready;
 use std::io::{self, IsTerminal};
 use std::num::NonZeroUsize;
 use std::time::Duration;
@@ -31,9 +34,12 @@ use tracing_appender::non_blocking::WorkerGuard;
 /// How often it is looked whether certificates have changed.
 const WATCH: Duration = Duration::from_secs(2);
 
+/// How many connections there may be to the metrics.
+const MAX_SCRAPES: usize = 64;
+
 /// Serves until a signal comes, or only says what the settings are.
 pub(crate) fn run(flags: &ServeFlags) -> ExitCode {
-    let (options, settings) = match settings::resolve(flags, |name| std::env::var_os(name)) {
+    let (options, settings) = match settings::resolve(flags, &settings::variables()) {
         Ok(resolved) => resolved,
         Err(problems) => return wrong(problems),
     };
@@ -110,12 +116,18 @@ async fn serve(options: &ServeOptions, parts: Parts, inherited: Inherited) -> Re
         page: parts.root.is_none(),
     };
     if let Some(tls) = parts.tls {
-        keep_certificates(&tls).map_err(no_signals)?;
+        // Without files there is nothing to read, and SIGHUP ends the process.
+        if options.tls.tls_cert.is_some() || options.tls.tls_client_ca.is_some() {
+            keep_certificates(&tls).map_err(no_signals)?;
+        }
         server = server.tls(tls);
     }
-    let echo = Route::new(echo)
+    let mut echo = Route::new(echo)
         .origins(parts.origins)
         .subprotocols(parts.subprotocols);
+    if let Some(tokens) = parts.tokens {
+        echo = echo.authenticate(move |request| ready(tokens.judge(&request)));
+    }
     server = with_limits(server, options)
         .config(parts.config)
         .trusted_proxies(parts.proxies)
@@ -234,6 +246,7 @@ async fn serve_metrics(address: &str, metrics: Metrics) -> Result<(), Failure> {
     })?;
     let at = server.local_addr();
     output::line(format_args!("  metrics http://{at}/metrics"));
+    let server = server.max_connections(MAX_SCRAPES);
     spawn_local(server.fallback(metrics::router(metrics)).serve());
     Ok(())
 }

@@ -3,10 +3,13 @@
 //! (`settings`). What they do is in the other files.
 
 use super::compression::CompressionOptions;
+use super::values::{
+    Mode, address, byte_rate, message_rate, mode, network, origin, token, workers,
+};
 use crate::values::{OrOff, bytes, count_or_off, duration, some_time, time_or_off};
 use bytesize::ByteSize;
 use clap::Args;
-use newswire::{Config, DeflateConfig, Origins, TrustedProxies};
+use newswire::{Config, DeflateConfig};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -133,6 +136,11 @@ pub(super) struct AdmissionOptions {
     /// Let in only clients that offer a subprotocol that is spoken
     #[arg(long)]
     pub(super) require_subprotocol: bool,
+
+    /// Let in only clients that show one of the tokens in this file, a line each: in Authorization:
+    /// Bearer TOKEN, or, as a page can, among the subprotocols as bearer.TOKEN
+    #[arg(long, value_name = "FILE")]
+    pub(super) token_file: Option<PathBuf>,
 }
 
 /// What is served beside the echo.
@@ -274,87 +282,6 @@ pub(super) struct AboutOptions {
     pub(super) print_config: bool,
 }
 
-/// A number of threads.
-fn workers(text: &str) -> Result<NonZeroUsize, String> {
-    text.parse::<NonZeroUsize>()
-        .ok()
-        .filter(|count| count.get() <= 1024)
-        .ok_or_else(|| "write a number from 1 to 1024; one for each core is usual".to_owned())
-}
-
-/// The permissions of a file.
-#[cfg(unix)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Mode(pub(super) u32);
-
-#[cfg(unix)]
-fn mode(text: &str) -> Result<Mode, String> {
-    u32::from_str_radix(text, 8)
-        .ok()
-        .filter(|mode| *mode <= 0o777)
-        .map(Mode)
-        .ok_or_else(|| "write three digits from 0 to 7, such as 660 or 600".to_owned())
-}
-
-fn network(text: &str) -> Result<String, String> {
-    let checked = TrustedProxies::new([text]).map_err(|error| error.to_string());
-    checked.map(|_| text.to_owned())
-}
-
-/// The origins that are words: those of this server, and all.
-pub(super) const SAME: &str = "same";
-pub(super) const ANY: &str = "any";
-
-fn origin(text: &str) -> Result<String, String> {
-    if text != SAME && text != ANY {
-        Origins::list([text]).map_err(|error| error.to_string())?;
-    }
-    Ok(text.to_owned())
-}
-
-/// RFC 9110 §5.6.2: what a token is made of.
-fn token(text: &str) -> Result<String, String> {
-    let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    if !text.is_empty() && text.bytes().all(legal) {
-        Ok(text.to_owned())
-    } else {
-        Err("a name has letters, digits and !#$%&'*+-.^_`|~, and nothing else".to_owned())
-    }
-}
-
-fn address(text: &str) -> Result<String, String> {
-    let port = text.rsplit_once(':').map(|(_, port)| port.parse::<u16>());
-    match port {
-        Some(Ok(_)) => Ok(text.to_owned()),
-        _ => Err("write an address and a port, such as 127.0.0.1:9100".to_owned()),
-    }
-}
-
-fn message_rate(text: &str) -> Result<OrOff<(u32, u32)>, String> {
-    let one = |text: &str| text.parse().ok().filter(|count| *count > 0);
-    rate_or_off(text, one).ok_or_else(|| "write a number from 1, two as 20:100, or off".to_owned())
-}
-
-fn byte_rate(text: &str) -> Result<OrOff<(u64, u64)>, String> {
-    let one = |text: &str| {
-        let size = text.parse::<ByteSize>().ok()?;
-        Some(size.as_u64()).filter(|bytes| *bytes > 0)
-    };
-    rate_or_off(text, one).ok_or_else(|| "write a size, two as 1MiB:8MiB, or off".to_owned())
-}
-
-/// How much in a second, and how much of it at once: as much, unless it is said.
-fn rate_or_off<T: Copy>(text: &str, one: impl Fn(&str) -> Option<T>) -> Option<OrOff<(T, T)>> {
-    if text == "off" {
-        return Some(OrOff(None));
-    }
-    let rate = match text.split_once(':') {
-        Some((rate, at_once)) => (one(rate)?, one(at_once)?),
-        None => (one(text)?, one(text)?),
-    };
-    Some(OrOff(Some(rate)))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -409,24 +336,5 @@ mod tests {
         let ours = config("--write-timeout off --max-message-rate 7");
         let theirs = Config::new().write_timeout(None).max_message_rate(7, 7);
         assert_eq!(format!("{ours:?}"), format!("{theirs:?}"));
-    }
-
-    #[test]
-    fn what_cannot_be_meant_is_refused() {
-        for (flag, wrong) in [
-            ("max-message-rate", "0 1: :1 1:0 -1 1:2:3 lots"),
-            ("max-receive-rate", "0 1: 1KiB:0 lots"),
-            ("max-connections", "0 -1 many 1.5"),
-            ("unix-mode", "8 1000 -1 rw"),
-            ("trusted-proxy", "10.0.0.0/33 proxy.example"),
-            ("origin", "https://* ftp://a/b *"),
-            ("subprotocol", "a,b a/b"),
-            ("metrics", "9100 127.0.0.1 localhost:70000"),
-        ] {
-            for wrong in wrong.split_whitespace() {
-                let arguments = ["serve".to_owned(), format!("--{flag}={wrong}")];
-                assert!(Cli::try_parse_from(arguments).is_err(), "--{flag}={wrong}");
-            }
-        }
     }
 }

@@ -2,7 +2,10 @@
 //! wrong. Nothing is served here.
 
 use super::files::Root;
-use super::options::{ANY, AdmissionOptions, SAME, ServeOptions, TlsOptions};
+use super::options::{AdmissionOptions, ServeOptions, TlsOptions};
+use super::tokens::Tokens;
+use super::values::{ANY, SAME};
+use crate::process;
 use crate::values::OrOff;
 use newswire::tls::{ServerTls, TlsError};
 use newswire::{Config, Origins, Subprotocols, TrustedProxies};
@@ -13,6 +16,7 @@ pub(super) struct Parts {
     pub(super) tls: Option<ServerTls>,
     pub(super) origins: Origins,
     pub(super) subprotocols: Subprotocols,
+    pub(super) tokens: Option<Tokens>,
     pub(super) proxies: TrustedProxies,
     pub(super) root: Option<Root>,
 }
@@ -27,6 +31,8 @@ impl Parts {
             let deflate = options.compression.config().map_err(&mut note);
             let tls = tls(options).map_err(&mut note);
             let origins = origins(&options.admission).map_err(&mut note);
+            let tokens = options.admission.token_file.as_deref().map(Tokens::read);
+            let tokens = tokens.transpose().map_err(&mut note);
             let proxies = proxies(options).map_err(&mut note);
             let root = root(options).map_err(&mut note);
             Some(Self {
@@ -34,6 +40,7 @@ impl Parts {
                 tls: tls.ok()?,
                 origins: origins.ok()?,
                 subprotocols: subprotocols(&options.admission),
+                tokens: tokens.ok()?,
                 proxies: proxies.ok()?,
                 root: root.ok()?,
             })
@@ -149,22 +156,11 @@ fn root(options: &ServeOptions) -> Result<Option<Root>, String> {
         })
 }
 
-/// How many connections there may be: not more than files may be open, of which as many are allowed
-/// as the system lets this process have.
-#[cfg(unix)]
+/// How many connections there may be: not more than files may be open.
 pub(super) fn max_connections(OrOff(wanted): OrOff<usize>) -> Option<usize> {
-    use rustix::process::{Resource, getrlimit, setrlimit};
     /// Standard streams, epoll and wake-ups of workers, files that are served, sockets to listen on.
     const OTHERS: u64 = 256;
-    let mut limit = getrlimit(Resource::Nofile);
-    if limit.current < limit.maximum || limit.maximum.is_none() {
-        let before = limit.current;
-        limit.current = limit.maximum;
-        if setrlimit(Resource::Nofile, limit).is_err() {
-            limit.current = before;
-        }
-    }
-    let possible = limit.current.map(|files| {
+    let possible = process::open_files().map(|files| {
         let connections = files.saturating_sub(OTHERS).max(files / 2);
         usize::try_from(connections).unwrap_or(usize::MAX)
     });
@@ -172,9 +168,4 @@ pub(super) fn max_connections(OrOff(wanted): OrOff<usize>) -> Option<usize> {
         (Some(wanted), Some(possible)) => Some(wanted.min(possible)),
         (wanted, possible) => wanted.or(possible),
     }
-}
-
-#[cfg(not(unix))]
-pub(super) fn max_connections(OrOff(wanted): OrOff<usize>) -> Option<usize> {
-    wanted
 }

@@ -1,9 +1,11 @@
 //! Who may connect: origins, subprotocols, who a client is behind a proxy, and how many.
 
-use crate::support::{Served, serve, within};
+use crate::support::{Served, folder, newswire, run, serve, serve_by, within};
 use newswire::{CloseCode, Connector};
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 const HANDSHAKE: &str = "Upgrade: websocket\r\nConnection: Upgrade\r\n\
                          Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
@@ -85,6 +87,49 @@ async fn subprotocols_can_be_named_and_required() {
 }
 
 #[test]
+fn clients_may_have_to_show_a_token() {
+    let file = folder("tokens").join("tokens");
+    std::fs::write(&file, "# of the team\nfirst-token\n\n  second.token  \n").unwrap();
+    let flags = ["--token-file", file.to_str().unwrap()];
+    let server = serve(&flags);
+    for (shown, code) in [
+        ("", 401),
+        ("Authorization: Bearer wrong\r\n", 401),
+        ("Authorization: Bearer first\r\n", 401),
+        ("Authorization: Basic first-token\r\n", 401),
+        ("Authorization: Bearer first-token\r\n", 101),
+        ("Authorization: bearer second.token\r\n", 101),
+        (
+            "Sec-WebSocket-Protocol: echo-protocol, bearer.second.token\r\n",
+            101,
+        ),
+        ("Sec-WebSocket-Protocol: echo-protocol, bearer.\r\n", 401),
+        ("Authorization: Bearer # of the team\r\n", 401),
+    ] {
+        assert_eq!(status(&server, shown), code, "{shown}");
+    }
+    let (_, head) = answer(&server, "");
+    assert!(
+        head.to_lowercase()
+            .contains("\r\nwww-authenticate: bearer "),
+        "{head}"
+    );
+    let log = String::from_utf8(server.errors_of(6)).unwrap();
+    assert!(!log.contains("-token") && !log.contains("wrong"), "{log}");
+
+    for (content, part) in [("\n# none\n", "no token"), ("good\nsec ret\n", ":2: ")] {
+        std::fs::write(&file, content).unwrap();
+        let output = run(&["serve", "--check", flags[0], flags[1]]);
+        let errors = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{errors}");
+        assert!(
+            errors.contains(part) && !errors.contains("sec ret"),
+            "{errors}"
+        );
+    }
+}
+
+#[test]
 fn a_client_behind_a_trusted_proxy_is_the_one_that_is_logged() {
     let forwarded = "X-Forwarded-For: 203.0.113.7\r\nOrigin: http://evil.example\r\n";
     let server = serve(&["--trusted-proxy", "127.0.0.0/8"]);
@@ -132,6 +177,34 @@ fn connections_are_limited_in_all_and_for_an_address() {
     }
 }
 
+#[cfg(unix)]
+#[test]
+fn there_are_never_more_connections_than_files_may_be_open() {
+    let plain = newswire(&[]);
+    let mut command = Command::new("sh");
+    command
+        .args([
+            "-c",
+            "ulimit -n 300 && exec \"$0\" serve --port 0 --workers 1",
+        ])
+        .arg(plain.get_program())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let server = serve_by(command);
+    let silent: Vec<_> = (0..150).map(|_| server.connect()).collect();
+    let (_, head) = answer(&server, "");
+    assert!(head.starts_with("HTTP/1.1 503 "), "{head}");
+    drop(silent);
+    for _ in 0..100 {
+        if status(&server, "") == 101 {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    panic!("nobody is let in any more");
+}
+
 #[tokio::test]
 async fn messages_and_bytes_are_limited_for_a_connection() {
     for flags in [
@@ -174,7 +247,7 @@ async fn a_shutdown_can_be_spread() {
 
 #[test]
 fn proxy_protocol_needs_to_know_from_whom() {
-    let output = crate::support::run(&["serve", "--check", "--proxy-protocol"]);
+    let output = run(&["serve", "--check", "--proxy-protocol"]);
     assert_eq!(output.status.code(), Some(2));
     let errors = String::from_utf8(output.stderr).unwrap();
     assert!(errors.contains("--trusted-proxy"), "{errors}");

@@ -316,8 +316,17 @@ fn flags_that_cannot_be_followed_are_refused_in_one_line() {
         (&["echo"][..], "URL"),
         (&["echo", "http://a/"], "http"),
         (
-            &["echo", "wss://127.0.0.1/"],
-            "only ws:// servers can be loaded",
+            &["echo", url, "--insecure"],
+            "--insecure means nothing for ws://127.0.0.1:9/",
+        ),
+        (&["echo", url, "--ca", "x"], "--ca means nothing"),
+        (
+            &["echo", "wss://127.0.0.1/", "--ca", "no-such-file"],
+            "no-such-file",
+        ),
+        (
+            &["echo", "wss://a/", "--ca", "x", "--insecure"],
+            "cannot be used with",
         ),
         (&["echo", url, "--size", "65MiB"], "up to 64MiB"),
         (

@@ -2,7 +2,9 @@
 
 use crate::support::{Answer, Served, folder, newswire, output, serve, within};
 use std::fs;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// A directory to serve with something beside it that must not be seen.
 fn site(test: &str) -> PathBuf {
@@ -101,7 +103,8 @@ async fn the_echo_and_healthz_stay() {
 fn parts_and_conditions_are_understood() {
     let server = serve_root(&site("parts"));
     let ask = |more: &str| {
-        let request = format!("GET /data.bin HTTP/1.1\r\nHost: h\r\n{more}\r\n\r\n");
+        let request =
+            format!("GET /data.bin HTTP/1.1\r\nHost: h\r\nConnection: close\r\n{more}\r\n\r\n");
         server.exchange(request.as_bytes())
     };
     for (range, status, body) in [
@@ -260,6 +263,28 @@ fn what_is_no_file_is_not_waited_for() {
             assert_eq!(server.request(method, path).status, 404, "{method} {path}");
         }
     }
+}
+
+#[test]
+fn a_download_may_take_longer_than_a_handshake() {
+    let root = site("slow");
+    let big = vec![b'x'; 32 << 20];
+    fs::write(root.join("big"), &big).unwrap();
+    let root = root.to_str().unwrap();
+    let server = serve(&["--root", root, "--handshake-timeout", "1s"]);
+    let mut stream = server.connect();
+    let request = "GET /big HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n";
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = Vec::new();
+    for _ in 0..6 {
+        std::thread::sleep(Duration::from_millis(300));
+        (&mut stream)
+            .take(1 << 20)
+            .read_to_end(&mut answer)
+            .unwrap();
+    }
+    stream.read_to_end(&mut answer).unwrap();
+    assert!(answer.ends_with(&big), "{} bytes", answer.len());
 }
 
 #[test]

@@ -5,6 +5,7 @@ use newswire::CloseCode;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
 
 fn address(server: &Served) -> SocketAddr {
     let mut lines = server.greeting.iter();
@@ -23,7 +24,7 @@ fn get(address: SocketAddr, path: &str) -> String {
 }
 
 /// The values by their names with labels; that each has its type and its help is seen to.
-fn read(address: SocketAddr) -> BTreeMap<String, u64> {
+fn read(address: SocketAddr) -> BTreeMap<String, f64> {
     let answer = get(address, "/metrics");
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
     assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
@@ -59,12 +60,24 @@ fn read(address: SocketAddr) -> BTreeMap<String, u64> {
     values
 }
 
+/// The values once these are among them: what a client sees is counted a little later.
+async fn read_until(address: SocketAddr, expected: &[(&str, f64)]) -> BTreeMap<String, f64> {
+    for _ in 0..200 {
+        let values = read(address);
+        if expected.iter().all(|(name, value)| values[*name] == *value) {
+            return values;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("not {expected:?}: {:?}", read(address));
+}
+
 #[tokio::test]
 async fn what_happens_is_counted() {
     let server = serve(&["--metrics", "127.0.0.1:0"]);
     let address = address(&server);
     let before = read(address);
-    assert_eq!(before["newswire_websockets_opened_total"], 0);
+    assert_eq!(before["newswire_websockets_opened_total"], 0.0);
     let mut ws = within(newswire::connect(&server.url("/echo")))
         .await
         .unwrap();
@@ -72,38 +85,39 @@ async fn what_happens_is_counted() {
         within(ws.send("x".repeat(100))).await.unwrap();
         within(ws.recv()).await.unwrap();
     }
-    let open = read(address);
-    assert_eq!(open["newswire_websockets_open"], 1);
-    assert_eq!(open["newswire_messages_received_total"], 3);
-    assert_eq!(open["newswire_messages_sent_total"], 3);
-    assert_eq!(open["newswire_queued_bytes"], 0);
+    let expected = [
+        ("newswire_websockets_open", 1.0),
+        ("newswire_messages_received_total", 3.0),
+        ("newswire_messages_sent_total", 3.0),
+        ("newswire_queued_bytes", 0.0),
+    ];
+    let open = read_until(address, &expected).await;
     // Compressed, they are shorter.
-    assert!(open["newswire_received_bytes_total"] > 30, "{open:?}");
-    assert!(open["newswire_sent_bytes_total"] > 15, "{open:?}");
+    assert!(open["newswire_received_bytes_total"] > 30.0, "{open:?}");
+    #[cfg(target_os = "linux")]
+    assert!(open["process_resident_memory_bytes"] > 1e6, "{open:?}");
+    assert!(open["newswire_sent_bytes_total"] > 15.0, "{open:?}");
     within(ws.close(CloseCode(4000), "")).await.unwrap();
     server.exchange(b"hello\n");
-    // The end of the connection is counted after its client has seen it.
-    let mut after = read(address);
-    for _ in 0..100 {
-        if after["newswire_websockets_open"] == 0 {
-            break;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-        after = read(address);
-    }
-    assert_eq!(after["newswire_websockets_open"], 0);
-    assert_eq!(after["newswire_websockets_opened_total"], 1);
-    assert_eq!(after["newswire_websockets_closed_total{code=\"4000\"}"], 1);
-    let refused = |(name, count): (&String, &u64)| {
+    let expected = [
+        ("newswire_websockets_open", 0.0),
+        ("newswire_websockets_opened_total", 1.0),
+    ];
+    let after = read_until(address, &expected).await;
+    assert_eq!(
+        after["newswire_websockets_closed_total{code=\"4000\"}"],
+        1.0
+    );
+    let refused = |(name, count): (&String, &f64)| {
         let is = name.starts_with("newswire_handshakes_refused_total{reason=");
         is.then_some(*count)
     };
     assert_eq!(
-        after.iter().filter_map(refused).sum::<u64>(),
-        1,
+        after.iter().filter_map(refused).sum::<f64>(),
+        1.0,
         "{after:?}"
     );
-    assert!(after["newswire_connections_accepted_total"] >= 2);
+    assert!(after["newswire_connections_accepted_total"] >= 2.0);
 }
 
 #[test]

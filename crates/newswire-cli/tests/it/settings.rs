@@ -81,6 +81,7 @@ const SAMPLES: &[(&str, &str)] = &[
     ("tls_cert", "\"/a\""),
     ("tls_client_ca", "\"/a\""),
     ("tls_key", "\"/a\""),
+    ("token_file", "\"/a\""),
     ("trusted_proxy", "[\"10.0.0.0/8\", \"unix\"]"),
     ("unix", "\"/a\""),
     ("workers", "3"),
@@ -172,6 +173,10 @@ fn a_path_in_the_file_is_meant_from_where_the_file_is() {
     fs::create_dir(&folder).unwrap();
     let root = &printed(print_config(&["--config", &path]))["root"];
     assert_eq!(root.0, format!("\"{}\"", folder.display()));
+    // What is printed may be put anywhere.
+    let mut command = print_config(&["--root", "pages"]);
+    command.current_dir(Path::new(&path).parent().unwrap());
+    assert_eq!(printed(command)["root"].0, root.0);
 }
 
 /// That what is wrong is said, a line for each part, and the exit code is 2.
@@ -234,6 +239,15 @@ fn a_wrong_value_is_refused_with_its_place_and_what_to_write() {
     let mut command = newswire(&["serve", "--check"]);
     command.env("NEWSWIRE_PORT", "tcp://10.0.0.1:80");
     assert_refused(command, &[&["NEWSWIRE_PORT=tcp://10.0.0.1:80: "]]);
+    let mut command = newswire(&["serve", "--check"]);
+    command
+        .env("NEWSWIRE_MAX_MESAGE_SIZE", "1KiB")
+        // Somebody else's.
+        .env("NEWSWIRE_SERVICE_HOST", "10.0.0.1");
+    assert_refused(
+        command,
+        &[&["NEWSWIRE_MAX_MESAGE_SIZE", "NEWSWIRE_MAX_MESSAGE_SIZE is"]],
+    );
 }
 
 #[test]

@@ -201,8 +201,12 @@ impl Scan {
             self.seen = at + 1;
         }
         if self.seen >= limits.max_bytes {
-            return Err(HeadError::TooLarge {
-                max_bytes: limits.max_bytes,
+            let max_bytes = limits.max_bytes;
+            let is_request = skip_empty_line;
+            return Err(if is_request && self.lines == 0 {
+                HeadError::RequestLineTooLong { max_bytes }
+            } else {
+                HeadError::TooLarge { max_bytes }
             });
         }
         Ok(None)
@@ -479,6 +483,11 @@ pub enum HeadError {
         /// The limit.
         max_bytes: usize,
     },
+    /// The request line alone is as long as [`HeadLimits::max_bytes`].
+    RequestLineTooLong {
+        /// The limit.
+        max_bytes: usize,
+    },
     /// There are more header lines than [`HeadLimits::max_headers`].
     TooManyHeaders {
         /// The limit.
@@ -502,6 +511,9 @@ impl fmt::Display for HeadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::TooLarge { max_bytes } => write!(f, "the head is larger than {max_bytes} bytes"),
+            Self::RequestLineTooLong { max_bytes } => {
+                write!(f, "the request line is longer than {max_bytes} bytes")
+            }
             Self::TooManyHeaders { max_headers } => {
                 write!(f, "there are more than {max_headers} header lines")
             }

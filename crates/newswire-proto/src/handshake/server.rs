@@ -83,7 +83,8 @@ impl Upgrade {
                 request.method()
             );
             return Err(Rejection::new(StatusCode::METHOD_NOT_ALLOWED, reason)
-                .with_header(ALLOW, HeaderValue::from_static("GET")));
+                .with_header(ALLOW, HeaderValue::from_static("GET"))
+                .for_method(request.method()));
         }
         if request.version() == Version::HTTP_10 {
             // Its Upgrade field is ignored (see `is_upgrade`), so it gets the same answer as a
@@ -309,6 +310,7 @@ pub struct Rejection {
     reason: String,
     kind: &'static str,
     headers: Vec<(HeaderName, HeaderValue)>,
+    has_content: bool,
 }
 
 impl Rejection {
@@ -324,6 +326,7 @@ impl Rejection {
             reason,
             kind: status.canonical_reason().unwrap_or("other"),
             headers: Vec::new(),
+            has_content: true,
         }
     }
 
@@ -383,6 +386,14 @@ impl Rejection {
         self
     }
 
+    /// Makes it the answer to a request with this method: one to HEAD has no content.
+    pub fn for_method(mut self, method: &Method) -> Self {
+        // RFC 9110 §9.3.2: "The HEAD method is identical to GET except that the server MUST NOT
+        // send content in the response."
+        self.has_content = *method != Method::HEAD;
+        self
+    }
+
     /// The status.
     #[must_use]
     pub fn status(&self) -> StatusCode {
@@ -432,7 +443,9 @@ impl Rejection {
         let response = self.to_response();
         let mut bytes = Vec::with_capacity(512);
         write_response(&response, &mut bytes);
-        bytes.extend_from_slice(response.body().as_bytes());
+        if self.has_content {
+            bytes.extend_from_slice(response.body().as_bytes());
+        }
         bytes
     }
 }
@@ -441,6 +454,9 @@ impl From<HeadError> for Rejection {
     /// Every error of a request's head has its answer.
     fn from(error: HeadError) -> Self {
         let status = match error {
+            // RFC 9112 §3: "A server that receives a request-target longer than any URI it wishes
+            // to parse MUST respond with a 414 (URI Too Long) status code".
+            HeadError::RequestLineTooLong { .. } => StatusCode::URI_TOO_LONG,
             HeadError::TooLarge { .. } | HeadError::TooManyHeaders { .. } => {
                 StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
             }

@@ -192,6 +192,23 @@ fn a_head_may_be_as_large_as_the_limit_and_no_larger() {
             .as_u16(),
         431
     );
+    // A request line that takes all of it is another matter: its target is too long.
+    let long = format!("GET /{} HTTP/1.1\r\n", "x".repeat(20_000));
+    let too_long = HeadReader::default().read_request(long.as_bytes()).err();
+    assert_eq!(
+        too_long.clone(),
+        Some(HeadError::RequestLineTooLong {
+            max_bytes: 16 * 1024
+        })
+    );
+    let rejection = too_long.map(Rejection::from).expect("an error");
+    assert_eq!(rejection.status().as_u16(), 414);
+    assert!(rejection.reason().contains("16384"), "{rejection}");
+    let mut reader = HeadReader::default();
+    assert_eq!(
+        reader.read_response("x".repeat(20_000).as_bytes()).err(),
+        too_large
+    );
     // What follows the head does not count.
     let followed = exact + &"x".repeat(100_000);
     assert!(matches!(

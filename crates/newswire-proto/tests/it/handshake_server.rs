@@ -1,7 +1,7 @@
 //! The server's half: which handshakes are refused, with which status and words, and the answers.
 
 use http::header::{CONNECTION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER, SET_COOKIE};
-use http::{HeaderName, Request, StatusCode};
+use http::{HeaderName, Method, Request, StatusCode};
 use newswire_proto::handshake::{HandshakeMisuse, Rejection, Upgrade, is_upgrade};
 
 use crate::handshake::{FRAMES, judge, request, response};
@@ -245,6 +245,29 @@ fn a_rejection_is_a_short_text_that_ends_the_connection() {
             "{line}"
         );
     }
+}
+
+#[test]
+fn a_rejection_of_head_has_no_content() {
+    let head = with("GET", "HEAD");
+    let refused = judge(&head).expect_err("HEAD is no handshake");
+    let not_found = Rejection::not_found().for_method(&Method::HEAD);
+    for rejection in [refused, not_found] {
+        let bytes = rejection.to_bytes();
+        let answer = response(&bytes).expect("the answer is legal HTTP");
+        assert_eq!(answer.len, bytes.len(), "nothing stands behind the head");
+        let length = rejection.reason().len() + 1;
+        assert_eq!(
+            answer.message.headers()["content-length"],
+            length.to_string()
+        );
+    }
+    assert!(
+        Rejection::not_found()
+            .for_method(&Method::GET)
+            .to_bytes()
+            .ends_with(b"path\n")
+    );
 }
 
 #[test]

@@ -52,10 +52,7 @@ fn a_peer_is_not_silent_while_nobody_listens() {
 }
 
 /// The failure after two whole checks in which `between` happened.
-fn after_checks(
-    server: &mut Connection,
-    between: impl FnMut(&mut Connection),
-) -> Option<Failure> {
+fn after_checks(server: &mut Connection, between: impl FnMut(&mut Connection)) -> Option<Failure> {
     server.poll_timeout().expect("a check is due");
     after_checks_of(server, 3, between)
 }

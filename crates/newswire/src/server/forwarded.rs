@@ -22,8 +22,8 @@ const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto
 /// right end, where the proxy that is connected here has written; the word of the one that it names
 /// is worth something only if that one is trusted, too; and the first address that is not trusted is
 /// the client's. The proxies must set or take away these headers, and not just let them pass. When
-/// `Forwarded` and `X-Forwarded-For` name different clients, one of them is the client's own
-/// invention, and neither is believed.
+/// there are both `Forwarded` and `X-Forwarded-For`, one of them may be the client's own invention,
+/// and only what both say is believed; if they name different clients, nothing.
 ///
 /// ```
 /// use newswire::server::TrustedProxies;
@@ -48,6 +48,21 @@ pub struct Forwarded {
     pub secure: Option<bool>,
     /// The `Host` that the client asked for.
     pub host: Option<String>,
+}
+
+impl Forwarded {
+    /// What both say. Which of the two the proxy has written, nobody knows; the other one may have
+    /// passed it as the client wrote it.
+    fn agreed(self, other: &Self) -> Self {
+        if self.client != other.client {
+            return Self::default();
+        }
+        Self {
+            client: self.client,
+            secure: self.secure.filter(|_| self.secure == other.secure),
+            host: self.host.filter(|host| other.host.as_ref() == Some(host)),
+        }
+    }
 }
 
 impl TrustedProxies {
@@ -103,11 +118,7 @@ impl TrustedProxies {
             (false, _) => self.x_forwarded(headers),
             (true, true) => {
                 let standard = self.walk(elements_from_the_right(headers));
-                if standard.client == self.x_forwarded(headers).client {
-                    standard
-                } else {
-                    Forwarded::default()
-                }
+                standard.agreed(&self.x_forwarded(headers))
             }
         }
     }

@@ -11,14 +11,14 @@ pub(super) use fallback::Fallback;
 
 use super::Service;
 use super::handler::{Opened, Stage};
+#[cfg(feature = "http")]
+use super::handover::Handover;
 use super::handshake::Undecided;
 use super::judge::{Verdict, accepted, judge};
 use super::limits::Refused;
 use super::log::{self, Peer};
 use super::registry::Registered;
 use super::request::Arrival;
-#[cfg(feature = "http")]
-use super::upgrade::Handover;
 use crate::config::Config;
 use crate::error::AcceptError;
 use crate::transport::{Stream, Transport};
@@ -182,6 +182,7 @@ pub(super) async fn answer(service: Arc<Service>, opening: Opening, asked: Asked
     } = asked;
     let peer = arrival.client;
     let path = request.uri().path().to_owned();
+    let method = request.method().clone();
     let judged = if registered.is_closing() {
         Err(Rejection::service_unavailable("the server shuts down").of_kind("shutdown"))
     } else if let Some(refused) = refused {
@@ -212,6 +213,7 @@ pub(super) async fn answer(service: Arc<Service>, opening: Opening, asked: Asked
             }));
         }
         Err(rejection) => {
+            let rejection = rejection.for_method(&method);
             service.refused(&peer.into(), Some(&path), &rejection);
             opening.refuse(&rejection).await;
         }

@@ -2,13 +2,14 @@
 //! address in a second. Who is asked for an answer, and what the answer is, is said here; that
 //! it is asked is `listener.rs`'s, and a connection's place is given back by `registry.rs`.
 
-use crate::rate::{Rate, Taken};
+mod addresses;
+
+use crate::rate::Rate;
+use addresses::Addresses;
 use http::header::RETRY_AFTER;
 use http::{HeaderValue, StatusCode};
 use newswire_proto::handshake::Rejection;
 use parking_lot::Mutex;
-use slab::Slab;
-use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -20,13 +21,6 @@ const ANSWERS: usize = 256;
 
 /// When to come again, where it is not known when there will be room.
 const LATER: Duration = Duration::from_secs(5);
-
-/// How many addresses without a connection are remembered for their rate. Beyond, all of these are
-/// forgotten.
-const MOST_IDLE: usize = 64 * 1024;
-
-/// From how many addresses on those that are as good as new are looked for.
-const SWEEP_FROM: usize = 1024;
 
 /// The limits, each `None` for as many as come.
 #[derive(Clone, Copy, Debug, Default)]
@@ -45,38 +39,6 @@ pub(super) struct Limits {
     open: AtomicUsize,
     answering: AtomicUsize,
     addresses: Mutex<Addresses>,
-}
-
-#[derive(Debug, Default)]
-struct Addresses {
-    all: Slab<Address>,
-    by_client: HashMap<Client, u32>,
-    /// At how many addresses to sweep next.
-    sweep_at: usize,
-}
-
-#[derive(Debug)]
-struct Address {
-    client: Client,
-    open: u32,
-    taken: Taken,
-}
-
-/// Who counts as one client: an IPv4 address, or the 64 bits of an IPv6 address that one host, or
-/// one household, usually has the rest of to choose from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Client {
-    V4(u32),
-    V6(u64),
-}
-
-impl From<IpAddr> for Client {
-    fn from(ip: IpAddr) -> Self {
-        match ip.to_canonical() {
-            IpAddr::V4(ip) => Self::V4(ip.to_bits()),
-            IpAddr::V6(ip) => Self::V6((ip.to_bits() >> 64) as u64),
-        }
-    }
 }
 
 /// What a connection has taken up, in as few bytes as can be: every connection keeps it.
@@ -248,10 +210,7 @@ impl Limits {
         }
         let now = now.saturating_duration_since(self.began);
         let mut addresses = self.addresses.lock();
-        let index = addresses.find_or_add(ip.into(), now);
-        let Some(address) = addresses.all.get_mut(index as usize) else {
-            return Ok(place);
-        };
+        let (index, address) = addresses.find_or_add(ip, now);
         if let Some(most) = self.settings.connections_per_address
             && address.open >= most
         {
@@ -322,66 +281,14 @@ impl Limits {
     #[cfg(test)]
     fn used(&self) -> (usize, usize) {
         let addresses = self.addresses.lock();
-        assert_eq!(addresses.all.len(), addresses.by_client.len());
-        (self.open.load(Ordering::Relaxed), addresses.all.len())
-    }
-}
-
-impl Addresses {
-    fn find_or_add(&mut self, client: Client, now: Duration) -> u32 {
-        if let Some(index) = self.by_client.get(&client) {
-            return *index;
-        }
-        if self.all.len() >= self.sweep_at.max(SWEEP_FROM) {
-            self.sweep(now);
-        }
-        let index = self.all.insert(Address {
-            client,
-            open: 0,
-            taken: Taken::default(),
-        }) as u32;
-        self.by_client.insert(client, index);
-        index
-    }
-
-    /// Forgets the addresses that are as good as new, and if there are too many others without a
-    /// connection, these too.
-    fn sweep(&mut self, now: Duration) {
-        self.forget(|address| address.taken.is_over(now));
-        let idle = self.all.iter().filter(|(_, it)| it.open == 0).count();
-        if idle >= MOST_IDLE {
-            self.forget(|_| true);
-        }
-        self.sweep_at = self.all.len() * 2;
-    }
-
-    /// Forgets those without a connection of which this is true.
-    fn forget(&mut self, mut which: impl FnMut(&Address) -> bool) {
-        let by_client = &mut self.by_client;
-        self.all.retain(|_, address| {
-            let stays = address.open > 0 || !which(address);
-            if !stays {
-                by_client.remove(&address.client);
-            }
-            stays
-        });
-    }
-
-    fn give_back(&mut self, index: u32, now: Duration) {
-        let Some(address) = self.all.get_mut(index as usize) else {
-            return;
-        };
-        address.open -= 1;
-        if address.open == 0 && address.taken.is_over(now) {
-            self.by_client.remove(&address.client);
-            self.all.remove(index as usize);
-        }
+        (self.open.load(Ordering::Relaxed), addresses.len())
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{ANSWERS, Limit, Limits, MOST_IDLE, Refused, Settings};
+    use super::addresses::MOST_IDLE;
+    use super::{ANSWERS, Limit, Limits, Refused, Settings};
     use crate::rate::Rate;
     use newswire_proto::handshake::Rejection;
     use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};

@@ -62,8 +62,11 @@ impl Metrics {
         self.opened().saturating_sub(closed)
     }
 
-    /// How many handshakes were refused, by the kind of the reason:
-    /// [`Rejection::kind`](crate::Rejection::kind).
+    /// How many handshakes were refused, by the kind of the reason,
+    /// [`Rejection::kind`](crate::Rejection::kind): "origin", "subprotocol", "shutdown", the name of the
+    /// limit that was reached, what the status is called otherwise, or what a
+    /// [`Rejection`](crate::Rejection) of your own says. "TLS", "PROXY protocol" and "hang-up" are those
+    /// that did not get as far as an answer.
     #[must_use]
     pub fn refused(&self) -> Vec<(&'static str, u64)> {
         let refused = self.0.refused.lock();

@@ -10,6 +10,8 @@ mod clock;
 pub mod cookies;
 mod forwarded;
 mod handler;
+#[cfg(feature = "http")]
+mod handover;
 mod handshake;
 mod http;
 mod judge;

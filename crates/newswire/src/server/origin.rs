@@ -1,7 +1,6 @@
 //! [`Origins`]: the pages from which a browser may connect. Values in, a verdict out; which header
 //! lines there are is looked at elsewhere.
 
-use http::StatusCode;
 use http::uri::Authority;
 use newswire_proto::handshake::Rejection;
 use std::fmt;
@@ -133,7 +132,7 @@ impl Origins {
             if self.missing {
                 return Ok(());
             }
-            return Err(forbidden(
+            return Err(refused(
                 "an Origin header is needed here: connect from a page, or send one",
             ));
         };
@@ -143,7 +142,7 @@ impl Origins {
             if self.null {
                 return Ok(());
             }
-            return Err(forbidden(
+            return Err(refused(
                 "pages without an origin (opened from a file, or in a sandbox) may not connect \
                  here: serve the page over HTTP",
             ));
@@ -152,7 +151,7 @@ impl Origins {
             return Ok(());
         }
         let Some(origin) = Origin::parse(text) else {
-            return Err(forbidden(format!("{} is not an origin", shown(text))));
+            return Err(refused(format!("{} is not an origin", shown(text))));
         };
         if self.patterns.iter().any(|pattern| pattern.matches(&origin))
             || (self.same && origin.is_of(host, secure))
@@ -163,15 +162,16 @@ impl Origins {
             Some(host) if self.same => format!("to {}", shown(host)),
             _ => "here".to_owned(),
         };
-        Err(forbidden(format!(
+        Err(refused(format!(
             "pages of {} may not connect {to}",
             shown(text)
         )))
     }
 }
 
-fn forbidden(reason: impl Into<String>) -> Rejection {
-    Rejection::new(StatusCode::FORBIDDEN, reason)
+/// 403, counted as what it is.
+fn refused(reason: impl Into<String>) -> Rejection {
+    Rejection::forbidden(reason).of_kind("origin")
 }
 
 /// What somebody wrote, for a line of text: quoted, printable, and not long.

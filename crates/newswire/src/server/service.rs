@@ -1,12 +1,12 @@
 //! [`RouterService`]: the routes as a `tower` service, for servers that speak HTTP themselves. What
 //! the routes do is not known here.
 
+use super::handover::{Handover, promise};
 use super::http::{Asked, Opening, answer, deadline};
 use super::metrics::Metrics;
 use super::registry::{Registry, shut_down};
 use super::request::{Arrival, PeerAddr};
 use super::router::Router;
-use super::upgrade::{Handover, promise};
 use super::{Service, Shutdown, TrustedProxies, tasks};
 use crate::config::Config;
 use ::http::{Extensions, Request, Response, StatusCode};

@@ -101,7 +101,9 @@ impl Subprotocols {
             Choice::By(choose) => choose(offered),
         };
         match chosen {
-            None if self.required => Err(Rejection::bad_request(self.wanted())),
+            None if self.required => {
+                Err(Rejection::bad_request(self.wanted()).of_kind("subprotocol"))
+            }
             // RFC 6455 §4.2.2: "The value chosen MUST be derived from the client's handshake,
             // specifically by selecting one of the values from the |Sec-WebSocket-Protocol| field
             // that the server is willing to use for this connection (if any)."

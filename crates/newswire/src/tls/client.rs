@@ -161,7 +161,12 @@ impl ClientTls {
         DangerousClientTls(self)
     }
 
-    fn config(&self) -> Result<Arc<ClientConfig>, TlsError> {
+    /// The configuration of rustls that all of this comes to, for those who drive it themselves.
+    ///
+    /// # Errors
+    /// [`TlsError`] when the operating system's authorities cannot be read, or what was set does
+    /// not go together.
+    pub fn config(&self) -> Result<Arc<ClientConfig>, TlsError> {
         if let Some(config) = self.config.get() {
             return Ok(Arc::clone(config));
         }

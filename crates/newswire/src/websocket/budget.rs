@@ -1,12 +1,13 @@
-//! How many messages a turn of a connection that compresses may handle. One read may hold thousands
-//! of small compressed messages, each of which costs a hundred times what it would cost otherwise.
-//! Who stops when the budget is spent is in `shared.rs` and `inner.rs`.
+//! How much a turn of a connection may handle, so that others have theirs: bytes that are read, and for
+//! a connection that compresses messages, since one read may hold thousands of small ones, each of
+//! which costs a hundred times what it would cost otherwise. Who stops when the budget is spent is in
+//! `shared.rs` and `inner.rs`.
 
 use newswire_proto::Message;
 use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Poll, ready};
-use tokio::task::coop::poll_proceed;
+use tokio::task::coop::{has_budget_remaining, poll_proceed};
 use tokio::task::yield_now;
 
 /// What a message costs, and each of its KiB besides: sixteen small messages, or three or four of
@@ -41,6 +42,24 @@ pub(super) fn units(message: &Message) -> usize {
 pub(super) fn defer<R>(cx: &mut Context<'_>) -> Poll<R> {
     let _ = pin!(yield_now()).poll(cx);
     Poll::Pending
+}
+
+/// So many bytes cost as much as a read itself. The runtime counts reads only, and 128 of them are a
+/// turn: of a peer that floods that would be 32 MiB, with this it is half of one.
+const A_READ: usize = 4 * 1024;
+
+/// Uses up the runtime's own budget for what was read; what is too much is the next read's to wait
+/// for.
+#[inline]
+pub(super) fn charge_read(cx: &mut Context<'_>, len: usize) {
+    for _ in 0..len / A_READ {
+        if !has_budget_remaining() {
+            return;
+        }
+        if let Poll::Ready(unit) = poll_proceed(cx) {
+            unit.made_progress();
+        }
+    }
 }
 
 /// Uses up the runtime's own budget; pending when there is none left, and then the task is woken to

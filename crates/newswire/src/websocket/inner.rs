@@ -1,14 +1,13 @@
 //! The state of a connection, behind the lock of `shared.rs`: the protocol's state machine, the
-//! transport and the timer, and who waits for what. Here bytes are read and written.
+//! transport and the timer, and who waits for what. Here bytes are read and written. What is counted
+//! and timed meanwhile is in `watch.rs`, what is done while the handler is busy in `unattended.rs`.
 
-#[cfg(feature = "server")]
-use super::budget::{self, Budget};
-use super::latency::{self, Latency, Pinged};
+use super::budget;
+use super::latency::{self, Latency};
 use super::rates::Rates;
 use super::seldom::Seldom;
 use super::shared::Shared;
 use super::timer::Timer;
-use super::turn::{self, Moved};
 use crate::config::Config;
 use crate::error::{RecvError, SendError};
 use crate::transport::Transport;
@@ -32,7 +31,7 @@ pub(crate) struct Inner<T: Transport> {
     pub(super) senders: u32,
     /// There is no `WebSocket` or `Receiver` any more.
     pub(super) receiver_gone: bool,
-    seldom: Option<Box<Seldom>>,
+    pub(super) seldom: Option<Box<Seldom>>,
 }
 
 /// What is between the state machine and the world: looked at once a turn, not for each message.
@@ -97,14 +96,14 @@ impl<T: Transport> Inner<T> {
 
     /// Whether something waits to be written, here or in the transport.
     #[inline]
-    fn wants_write(&self) -> bool {
+    pub(super) fn wants_write(&self) -> bool {
         self.connection.wants_write() || self.unflushed
     }
 
     /// Whether the closing handshake is complete but for what the transport still holds. The
     /// close timeout bounds it.
     #[inline]
-    fn has_last_words(&self) -> bool {
+    pub(super) fn has_last_words(&self) -> bool {
         self.unflushed
             && self.connection.failure().is_none()
             && self.connection.state() == State::Closed
@@ -214,74 +213,6 @@ impl<T: Transport> Inner<T> {
         }
     }
 
-    /// What a driver does for a handler that is busy elsewhere: write, answer control frames,
-    /// mind the time, and read as far as the first message that nobody has received yet.
-    #[cfg(feature = "server")]
-    #[inline]
-    pub(super) fn poll_quietly(&mut self, cx: &mut Context<'_>) {
-        // The usual turn ends in `recv`, which has done all there was to do.
-        if !self.recv_waits
-            || self.wants_write()
-            || self.connection.wants_timeout()
-            || !self.outside.timer.is_quiet(cx)
-        {
-            self.poll_everything(cx);
-        }
-    }
-
-    #[cfg(feature = "server")]
-    fn poll_everything(&mut self, cx: &mut Context<'_>) {
-        if self.receiver_gone && self.senders == 0 {
-            // Nobody can use the connection; that it may be closing already is fine.
-            let _ = self.connection.close(CloseCode::GOING_AWAY, "");
-        }
-        let mut left = Budget::WHOLE;
-        loop {
-            self.poll_unclaimed(&mut left);
-            let drained = self.poll_flush().is_ready();
-            if self.has_ended() {
-                return;
-            }
-            if (drained && self.connection.state() == State::Closed) || self.poll_timer(cx) {
-                continue;
-            }
-            if self.recv_waits || self.has_unclaimed() || self.has_last_words() {
-                return;
-            }
-            if left.is_spent() && self.connection.compresses() {
-                let _: Poll<()> = budget::defer(cx);
-                return;
-            }
-            self.shut_down_when_done(cx);
-            if self.poll_read(cx).is_pending() {
-                return;
-            }
-        }
-    }
-
-    /// Takes the next message when there is none yet, and notices the end in any case. Messages
-    /// that nobody will receive are thrown away, as many as there is budget `left` for.
-    #[cfg(feature = "server")]
-    fn poll_unclaimed(&mut self, left: &mut Budget) {
-        while !self.has_unclaimed() || self.connection.state() == State::Closed {
-            let Some(message) = self.poll_events() else {
-                return;
-            };
-            if self.receiver_gone {
-                self.count(Moved::RECEIVED);
-                *left = left.less(&message);
-                if left.is_spent() && self.connection.compresses() {
-                    return;
-                }
-                continue;
-            }
-            self.seldom().unclaimed = Some(message);
-            if let Some(receiver) = self.outside.receiver.take() {
-                receiver.wake();
-            }
-        }
-    }
-
     /// The next message, when there is one without more ado: no read, no write, nothing that
     /// ends.
     #[inline]
@@ -301,7 +232,7 @@ impl<T: Transport> Inner<T> {
     }
 
     /// The next message that is already here. Control frames need nothing more.
-    fn poll_events(&mut self) -> Option<Message> {
+    pub(super) fn poll_events(&mut self) -> Option<Message> {
         if self.has_last_words() {
             return None;
         }
@@ -318,37 +249,12 @@ impl<T: Transport> Inner<T> {
         None
     }
 
-    /// Times the pong that a ping waits for. Whether the peer has sent too much with this event,
-    /// which is not handed on then.
-    #[cold]
-    fn is_too_much(&mut self, event: &Event) -> bool {
-        let Some(seldom) = self.seldom.as_deref_mut() else {
-            return false;
-        };
-        if let (Event::Pong(payload), Some(pinged)) = (event, &seldom.pinged)
-            && let Some(latency) = pinged.round_trip(payload)
-        {
-            self.outside.latency = latency;
-            seldom.pinged = None;
-        }
-        if let (false, Some(rates)) = (matches!(event, Event::Closed), &mut seldom.rates)
-            && let Err(failure) = rates.message()
-        {
-            self.connection.fail(failure);
-            return true;
-        }
-        if seldom.is_over() {
-            self.seldom = None;
-        }
-        false
-    }
-
-    fn seldom(&mut self) -> &mut Seldom {
+    pub(super) fn seldom(&mut self) -> &mut Seldom {
         self.seldom.get_or_insert_default()
     }
 
     #[cfg(feature = "server")]
-    fn has_unclaimed(&self) -> bool {
+    pub(super) fn has_unclaimed(&self) -> bool {
         self.seldom
             .as_deref()
             .is_some_and(|seldom| seldom.unclaimed.is_some())
@@ -397,7 +303,7 @@ impl<T: Transport> Inner<T> {
 
     /// Reads once, into the state machine.
     #[inline]
-    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    pub(super) fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let outside = &mut *self.outside;
         let Some(transport) = &mut outside.transport else {
             return Poll::Pending;
@@ -410,6 +316,7 @@ impl<T: Transport> Inner<T> {
             Poll::Ready(Ok(0)) => self.connection.handle_eof(),
             Poll::Ready(Ok(len)) => {
                 self.reading = false;
+                budget::charge_read(cx, len);
                 self.was_read(len);
             }
             Poll::Ready(Err(error)) => {
@@ -420,24 +327,9 @@ impl<T: Transport> Inner<T> {
         Poll::Ready(())
     }
 
-    /// So much was read.
-    #[inline]
-    fn was_read(&mut self, len: usize) {
-        #[cfg(feature = "server")]
-        if let Some(traffic) = self.outside.timer.traffic() {
-            traffic.read(len);
-        }
-        if let Some(seldom) = self.seldom.as_deref_mut()
-            && let Some(rates) = &mut seldom.rates
-            && let Err(failure) = rates.read(len)
-        {
-            self.connection.fail(failure);
-        }
-    }
-
     /// Writes what waits. A transport that fails takes no more, but may still be read.
     #[inline]
-    fn poll_flush(&mut self) -> Poll<Result<(), ErrorKind>> {
+    pub(super) fn poll_flush(&mut self) -> Poll<Result<(), ErrorKind>> {
         if !self.connection.wants_write() && !self.unflushed {
             return Poll::Ready(Ok(()));
         }
@@ -456,6 +348,7 @@ impl<T: Transport> Inner<T> {
             }
         };
         let cx = &mut Context::from_waker(waker);
+        #[cfg(feature = "server")]
         let waited = self.connection.buffered_amount();
         let written = io::poll_write(transport, &mut self.connection, cx);
         self.unflushed = written.is_pending();
@@ -509,7 +402,7 @@ impl<T: Transport> Inner<T> {
     }
 
     /// After a failure, once the peer has been told why, the peer's end is waited for.
-    fn shut_down_when_done(&mut self, cx: &mut Context<'_>) {
+    pub(super) fn shut_down_when_done(&mut self, cx: &mut Context<'_>) {
         if !self.connection.wants_shutdown() {
             return;
         }
@@ -543,11 +436,6 @@ impl<T: Transport> Inner<T> {
         true
     }
 
-    /// A ping was queued: its pong is waited for, and that of no other.
-    pub(super) fn pinged(&mut self, payload: &[u8]) {
-        self.seldom().pinged = Some(Pinged::now(payload));
-    }
-
     /// A command was given: it is written now, by the driver at the end of its turn or here,
     /// and whoever waits in `recv` looks at what has changed.
     pub(super) fn after_command(&mut self, shared: &Arc<Shared<T>>) {
@@ -559,46 +447,6 @@ impl<T: Transport> Inner<T> {
         if let Some(receiver) = self.outside.receiver.take() {
             receiver.wake();
         }
-    }
-
-    /// A message was received: it is counted, and when this task does not go on reading, the
-    /// driver does.
-    #[inline]
-    pub(super) fn received(&self, shared: &Shared<T>) {
-        if shared.is_in_turn() {
-            turn::received();
-        } else {
-            self.moved_elsewhere(Moved::RECEIVED);
-        }
-    }
-
-    /// A message was queued: it is counted, and the driver writes it.
-    #[inline]
-    fn sent(&self, shared: &Shared<T>) {
-        if shared.is_in_turn() {
-            turn::sent();
-        } else {
-            self.moved_elsewhere(Moved::SENT);
-        }
-    }
-
-    /// A message was moved outside a turn of the driver.
-    fn moved_elsewhere(&self, moved: Moved) {
-        if let Some(driver) = &self.outside.driver {
-            driver.wake_by_ref();
-            self.count(moved);
-        }
-    }
-
-    /// Counts messages for the server.
-    #[inline]
-    pub(super) fn count(&self, moved: Moved) {
-        #[cfg(feature = "server")]
-        if let Some(traffic) = self.outside.timer.traffic() {
-            traffic.moved(moved);
-        }
-        #[cfg(not(feature = "server"))]
-        let _ = moved;
     }
 
     /// Lets the driver write what was queued outside its turn.

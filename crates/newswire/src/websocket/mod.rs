@@ -16,6 +16,9 @@ pub(crate) mod timer;
 #[cfg(feature = "server")]
 pub(crate) mod traffic;
 mod turn;
+#[cfg(feature = "server")]
+mod unattended;
+mod watch;
 
 #[cfg(all(test, feature = "server"))]
 pub(crate) use inner::outside_len;

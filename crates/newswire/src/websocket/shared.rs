@@ -6,7 +6,9 @@
 //! reads and writes. *By a task of its own* (`driver.rs`): senders only queue, and the task
 //! writes everything that its turn has produced at once.
 
-use super::budget::{self, Budget};
+use super::budget;
+#[cfg(feature = "server")]
+use super::budget::Budget;
 #[cfg(feature = "server")]
 use super::driver::Ended;
 use super::inner::{Inner, set_waker};

@@ -1,11 +1,13 @@
 //! Peers that do not read: `send` waits, memory is bounded, nobody else suffers.
 
-use crate::support::{Peer, echo, frame, message, pair, poll_once, serve, within};
-use newswire::proto::{OpCode, Role};
-use newswire::{Config, SendError, WebSocket};
+use crate::support::{Peer, echo, frame, message, pair, poll_once, serve, start, within};
+use newswire::proto::{Connection, OpCode, Role};
+use newswire::{Config, SendError, Server, WebSocket};
 use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncWriteExt, duplex};
 use tokio::sync::mpsc;
 
 const ROOM: usize = 64 * 1024;
@@ -170,4 +172,59 @@ async fn a_connection_that_is_cut_ends_though_a_message_of_the_peer_is_unclaimed
     peer.send(OpCode::Text, "nobody asks for this").await;
     within(end.recv()).await.expect("the sender is told");
     drop(peer);
+}
+
+#[tokio::test]
+async fn a_peer_from_which_there_is_always_more_leaves_others_their_turn() {
+    const FLOOD: usize = 8 * 1024 * 1024;
+    let flood = frame(Role::Client, OpCode::Binary, &[0; 1000]).repeat(FLOOD / 1000);
+    let (mut peer, io) = duplex(flood.len());
+    peer.write_all(&flood).await.unwrap();
+    let connection = Connection::server(Arc::default());
+    let mut ws = WebSocket::new(connection, io, None, &Config::new());
+
+    let turns = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&turns);
+    let counting = tokio::spawn(async move {
+        loop {
+            counted.fetch_add(1, Ordering::Relaxed);
+            tokio::task::yield_now().await;
+        }
+    });
+    for _ in 0..FLOOD / 1000 {
+        within(ws.recv()).await.unwrap().expect("a message");
+    }
+    counting.abort();
+    let turns = turns.load(Ordering::Relaxed);
+    assert!(turns >= 8, "{turns} turns for 8 MiB");
+}
+
+#[tokio::test]
+async fn a_peer_that_pings_for_ever_and_never_reads_holds_little_and_is_let_go() {
+    let timeout = Duration::from_millis(600);
+    let config = Config::new().write_timeout(Some(timeout));
+    let server = Server::bind("127.0.0.1:0").await.unwrap();
+    let server = server.config(config).route("/echo", echo);
+    let metrics = server.metrics();
+    let server = start(server);
+    let mut other = Peer::connect(server.addr, "/echo").await;
+    let mut peer = Peer::connect(server.addr, "/echo").await;
+    let pings = frame(Role::Client, OpCode::Ping, &[7; 125]).repeat(1000);
+    let flooding = tokio::spawn(async move {
+        let mut sent: u64 = 0;
+        while peer.io.write_all(&pings).await.is_ok() {
+            sent += 1000;
+        }
+        sent
+    });
+    let mut most = 0;
+    while !flooding.is_finished() {
+        most = most.max(metrics.queued_bytes());
+        other.send(OpCode::Text, "still here").await;
+        assert_eq!(other.text().await, "still here");
+    }
+    let sent = within(flooding).await.unwrap();
+    assert!(sent > 10_000, "{sent} pings were no flood");
+    assert!(most <= 4096, "{most} bytes were queued for {sent} pings");
+    assert_eq!(metrics.open(), 1);
 }

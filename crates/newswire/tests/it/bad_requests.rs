@@ -137,9 +137,24 @@ async fn what_breaks_rfc_6455_is_400() {
 
 #[tokio::test]
 async fn another_method_is_405_and_told_which_is_allowed() {
-    let methods = ["POST", "HEAD", "OPTIONS", "BREW"];
+    let methods = ["POST", "OPTIONS", "BREW"];
     let rows = methods.map(|method| (with("GET", method), "\r\nAllow: GET\r\n"));
     assert_answered(405, rows).await;
+}
+
+#[tokio::test]
+async fn a_refusal_of_head_has_no_content() {
+    let server = serve_echo().await;
+    for (path, status) in [("/echo", 405), ("/nowhere", 404)] {
+        let request = with("GET /echo", &format!("HEAD {path}"));
+        let answer = exchange(server.addr, &request).await;
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status} ")),
+            "{answer}"
+        );
+        assert!(answer.ends_with("\r\n\r\n"), "{answer}");
+        assert!(answer.contains("\r\nContent-Length: "), "{answer}");
+    }
 }
 
 #[tokio::test]
@@ -172,10 +187,16 @@ async fn a_head_beyond_the_limits_is_431() {
                 "16384 bytes",
             ),
             (plus(many.trim_end()), "100 header lines"),
-            (vec![b'x'; 20_000], "16384 bytes"),
         ],
     )
     .await;
+}
+
+#[tokio::test]
+async fn a_request_line_beyond_the_limit_is_414() {
+    let target = with("/echo", &format!("/echo?{}", "x".repeat(20_000)));
+    let rows = [(target, "16384 bytes"), (vec![b'x'; 20_000], "16384 bytes")];
+    assert_answered(414, rows).await;
 }
 
 #[tokio::test]

@@ -4,9 +4,7 @@
 use crate::support::{PATIENCE, Peer, answer, echo, frame, message, serve, serve_echo, within};
 use newswire::proto::handshake::ResponseError;
 use newswire::proto::{OpCode, Role};
-use newswire::{
-    Config, ConnectError, Connector, PeerAddr, RecvError, Request, Resolve, Step, WebSocket,
-};
+use newswire::{Config, ConnectError, Connector, RecvError, Request, Resolve, Step, WebSocket};
 use std::future::pending;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -78,7 +76,9 @@ async fn an_address_that_does_not_answer_costs_a_quarter_of_a_second() {
 async fn every_address_that_failed_is_told() {
     let (one, other) = (refusing().await, refusing().await);
     let connector = Connector::new().resolver(found(&[one, other, one]));
-    let error = within(connector.connect("ws://none.test/")).await.unwrap_err();
+    let error = within(connector.connect("ws://none.test/"))
+        .await
+        .unwrap_err();
     assert_eq!(error.step(), Step::Tcp);
     let ConnectError::Tcp { host, attempts } = &error else {
         panic!("{error:?}");
@@ -86,20 +86,30 @@ async fn every_address_that_failed_is_told() {
     let tried: Vec<_> = attempts.iter().map(|(address, _)| *address).collect();
     assert_eq!((&**host, tried), ("none.test", vec![one, other]));
     let text = error.to_string();
-    assert!(text.contains(&one.to_string()) && text.contains("refused"), "{text}");
+    assert!(
+        text.contains(&one.to_string()) && text.contains("refused"),
+        "{text}"
+    );
 }
 
 #[tokio::test]
 async fn a_name_that_is_not_found_is_an_error_of_that_step() {
     let no = || io::Error::new(io::ErrorKind::NotFound, "nobody is called that");
     let connector = Connector::new().resolver(move |_: String, _: u16| async move { Err(no()) });
-    let error = within(connector.connect("ws://nobody.test/")).await.unwrap_err();
+    let error = within(connector.connect("ws://nobody.test/"))
+        .await
+        .unwrap_err();
     assert_eq!(error.step(), Step::Dns);
     let text = error.to_string();
-    assert!(text.contains("nobody.test") && text.contains("nobody is called that"), "{text}");
+    assert!(
+        text.contains("nobody.test") && text.contains("nobody is called that"),
+        "{text}"
+    );
 
     let connector = Connector::new().resolver(found(&[]));
-    let error = within(connector.connect("ws://nothing.test/")).await.unwrap_err();
+    let error = within(connector.connect("ws://nothing.test/"))
+        .await
+        .unwrap_err();
     assert!(matches!(error, ConnectError::Dns { .. }), "{error:?}");
 }
 
@@ -109,17 +119,32 @@ async fn a_resolver_and_an_address_that_do_not_answer_are_bounded_by_the_connect
     let connector = Connector::new()
         .connect_timeout(soon)
         .resolver(|_: String, _: u16| pending());
-    let error = within(connector.connect("ws://slow.test/")).await.unwrap_err();
-    assert!(matches!(error, ConnectError::Timeout(Step::Dns)), "{error:?}");
+    let error = within(connector.connect("ws://slow.test/"))
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(error, ConnectError::Timeout(Step::Dns)),
+        "{error:?}"
+    );
 
     let (address, _waiting, _listener) = silent().await;
     let connector = Connector::new().connect_timeout(soon);
-    let error = within(connector.connect(&format!("ws://{address}/"))).await.unwrap_err();
-    assert!(matches!(error, ConnectError::Timeout(Step::Tcp)), "{error:?}");
+    let error = within(connector.connect(&format!("ws://{address}/")))
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(error, ConnectError::Timeout(Step::Tcp)),
+        "{error:?}"
+    );
     // The handshake timeout bounds it as well.
     let connector = Connector::new().config(Config::new().handshake_timeout(soon));
-    let error = within(connector.connect(&format!("ws://{address}/"))).await.unwrap_err();
-    assert!(matches!(error, ConnectError::Timeout(Step::Tcp)), "{error:?}");
+    let error = within(connector.connect(&format!("ws://{address}/")))
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(error, ConnectError::Timeout(Step::Tcp)),
+        "{error:?}"
+    );
 }
 
 #[tokio::test]
@@ -128,16 +153,16 @@ async fn the_longest_timeouts_do_not_panic() {
     let connector = Connector::new()
         .connect_timeout(Duration::MAX)
         .config(Config::new().handshake_timeout(Duration::MAX));
-    within(connector.connect(&server.url("/echo"))).await.unwrap();
+    within(connector.connect(&server.url("/echo")))
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
 async fn the_local_address_is_where_the_connection_comes_from() {
     async fn tell_peer(ws: WebSocket, request: Request) -> newswire::Result {
-        let PeerAddr::Ip(peer) = request.peer_addr() else {
-            return Err("no IP address".into());
-        };
-        Ok(ws.send(peer.ip().to_string()).await?)
+        let peer = request.peer_addr().ip().ok_or("no IP address")?;
+        Ok(ws.send(peer.to_string()).await?)
     }
     let server = serve(|server| server.route("/", tell_peer)).await;
     let local: IpAddr = "127.0.0.2".parse().unwrap();
@@ -149,7 +174,9 @@ async fn the_local_address_is_where_the_connection_comes_from() {
     assert_eq!(message(&mut ws).await, "127.0.0.2".into());
 
     let connector = connector.resolver(found(&["[::1]:1".parse().unwrap()]));
-    let error = within(connector.connect("ws://six.test/")).await.unwrap_err();
+    let error = within(connector.connect("ws://six.test/"))
+        .await
+        .unwrap_err();
     assert!(error.to_string().contains("can be used"), "{error}");
 }
 
@@ -163,16 +190,23 @@ async fn a_unix_socket_stands_for_any_host() {
         echo(newswire::accept(stream.into(), &Config::new()).await?).await
     });
     let connector = Connector::new().unix(&path);
-    let mut ws = within(connector.connect("ws://wherever.test/")).await.unwrap();
+    let mut ws = within(connector.connect("ws://wherever.test/"))
+        .await
+        .unwrap();
     within(ws.send("hello")).await.unwrap();
     assert_eq!(message(&mut ws).await, "hello".into());
     drop(ws);
     let _ = within(serving).await.unwrap();
 
     std::fs::remove_file(&path).unwrap();
-    let error = within(connector.connect("ws://wherever.test/")).await.unwrap_err();
+    let error = within(connector.connect("ws://wherever.test/"))
+        .await
+        .unwrap_err();
     assert_eq!(error.step(), Step::Tcp);
-    assert!(error.to_string().contains(path.to_str().unwrap()), "{error}");
+    assert!(
+        error.to_string().contains(path.to_str().unwrap()),
+        "{error}"
+    );
 }
 
 /// The request that is sent for `url`.
@@ -186,7 +220,10 @@ async fn request(connector: Connector, url: &'static str) -> String {
 
 fn assert_has(request: &str, lines: &[&str]) {
     for line in lines {
-        assert!(request.contains(&format!("\r\n{line}\r\n")), "{line}: {request}");
+        assert!(
+            request.contains(&format!("\r\n{line}\r\n")),
+            "{line}: {request}"
+        );
     }
 }
 
@@ -210,7 +247,11 @@ async fn settings_become_headers_each_of_them_once() {
         ],
     );
     for name in ["Authorization", "Cookie", "Origin", "Host"] {
-        assert_eq!(request.matches(&format!("\r\n{name}: ")).count(), 1, "{request}");
+        assert_eq!(
+            request.matches(&format!("\r\n{name}: ")).count(),
+            1,
+            "{request}"
+        );
     }
 }
 
@@ -219,7 +260,13 @@ async fn name_and_password_of_a_url_are_sent_unless_others_are_set() {
     // RFC 7617 §2.1's example.
     let url = "ws://Aladdin:open%20sesame@real.test/path";
     let sent = request(Connector::new(), url).await;
-    assert_has(&sent, &["Authorization: Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==", "Host: real.test"]);
+    assert_has(
+        &sent,
+        &[
+            "Authorization: Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==",
+            "Host: real.test",
+        ],
+    );
     assert!(sent.starts_with("GET /path HTTP/1.1\r\n"), "{sent}");
     let sent = request(Connector::new().basic("a", "b"), url).await;
     assert_has(&sent, &["Authorization: Basic YTpi"]);
@@ -244,7 +291,10 @@ async fn a_setting_that_cannot_be_sent_is_named() {
         (Connector::new(), "ws://a%0a:c@127.0.0.1:1/", "control"),
     ] {
         let error = within(connector.connect(url)).await.unwrap_err();
-        assert!(matches!(error, ConnectError::Setting(_)), "{word}: {error:?}");
+        assert!(
+            matches!(error, ConnectError::Setting(_)),
+            "{word}: {error:?}"
+        );
         assert_eq!(error.step(), Step::Setup);
         assert!(error.to_string().contains(word), "{word}: {error}");
     }
@@ -258,22 +308,34 @@ async fn misbehave(mut stream: TcpStream, how: &str) -> io::Result<()> {
     }
     let good = answer(str::from_utf8(&request).unwrap());
     match how {
-        "garbage" => stream.write_all(&[0, 159, 146, 150, 13, 10, 13, 10]).await?,
+        "garbage" => {
+            stream
+                .write_all(&[0, 159, 146, 150, 13, 10, 13, 10])
+                .await?
+        }
         "another protocol" => stream.write_all(b"SSH-2.0-OpenSSH_9.2\r\n\r\n").await?,
         "half and the end" => return stream.write_all(&good[..good.len() / 2]).await,
         "nothing and the end" => return Ok(()),
         "half and silence" => stream.write_all(&good[..good.len() / 2]).await?,
         "silence" => {}
         "endless header" => {
-            stream.write_all(b"HTTP/1.1 101 Switching Protocols\r\nX: ").await?;
+            stream
+                .write_all(b"HTTP/1.1 101 Switching Protocols\r\nX: ")
+                .await?;
             while stream.write_all(&[b'x'; 1000]).await.is_ok() {}
         }
         "endless headers" => {
-            stream.write_all(b"HTTP/1.1 101 Switching Protocols\r\n").await?;
+            stream
+                .write_all(b"HTTP/1.1 101 Switching Protocols\r\n")
+                .await?;
             while stream.write_all(b"X: y\r\n").await.is_ok() {}
         }
         "endless patience" => {
-            while stream.write_all(b"HTTP/1.1 103 Early Hints\r\n\r\n").await.is_ok() {}
+            while stream
+                .write_all(b"HTTP/1.1 103 Early Hints\r\n\r\n")
+                .await
+                .is_ok()
+            {}
         }
         "64 KiB of redirect" => {
             let to = "x".repeat(64 * 1024);
@@ -287,7 +349,9 @@ async fn misbehave(mut stream: TcpStream, how: &str) -> io::Result<()> {
         }
         "masked frames" => {
             stream.write_all(&good).await?;
-            stream.write_all(&frame(Role::Client, OpCode::Text, b"masked")).await?;
+            stream
+                .write_all(&frame(Role::Client, OpCode::Text, b"masked"))
+                .await?;
         }
         "a page" => {
             let head = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello and more";
@@ -361,7 +425,10 @@ async fn whatever_a_server_does_the_error_names_the_step_in_time_and_nothing_is_
         assert!(!text.is_empty() && !text.contains('\n'), "{how}: {text}");
         match how {
             "silence" | "half and silence" | "endless patience" => {
-                assert!(matches!(error, ConnectError::Timeout(_)), "{how}: {error:?}");
+                assert!(
+                    matches!(error, ConnectError::Timeout(_)),
+                    "{how}: {error:?}"
+                );
             }
             "half and the end" | "nothing and the end" => {
                 assert!(matches!(error, ConnectError::Ended), "{how}: {error:?}");
@@ -393,7 +460,10 @@ async fn a_refusal_comes_with_its_headers_and_the_beginning_of_its_body() {
         if how == "a refusal in chunks" {
             assert_eq!(answer.status(), 403);
             assert_eq!(answer.headers()["x-why"], "w");
-            assert!(text.contains("403 Forbidden") && text.contains("only members"), "{text}");
+            assert!(
+                text.contains("403 Forbidden") && text.contains("only members"),
+                "{text}"
+            );
         }
     }
 }

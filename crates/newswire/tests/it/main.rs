@@ -28,8 +28,11 @@ mod handshake_deadlines;
 mod limits;
 mod metrics;
 mod origins;
+#[cfg(feature = "proxy")]
+mod proxies;
 mod proxy_protocol;
 mod rates;
+mod reconnect;
 mod redirects;
 mod requests;
 mod senders;

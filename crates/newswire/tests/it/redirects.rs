@@ -111,7 +111,10 @@ async fn without_a_limit_a_redirect_is_an_answer_like_others() {
     let connector = Connector::new().max_redirects(0);
     let error = within(connector.connect(&site.url("/"))).await.unwrap_err();
     let text = error.to_string();
-    assert!(text.contains("302") && text.contains("/elsewhere"), "{text}");
+    assert!(
+        text.contains("302") && text.contains("/elsewhere"),
+        "{text}"
+    );
     let ConnectError::Status(answer) = error else {
         panic!("{error:?}");
     };
@@ -128,7 +131,10 @@ fn secretive() -> Connector {
         .cookie("session", "secret")
         .host("secret.test")
         .header(HeaderName::from_static("x-key"), key)
-        .header(HeaderName::from_static("x-open"), HeaderValue::from_static("open"))
+        .header(
+            HeaderName::from_static("x-open"),
+            HeaderValue::from_static("open"),
+        )
         .origin("https://example.com")
         .max_redirects(2)
 }
@@ -168,20 +174,11 @@ async fn credentials_are_sent_again_within_an_origin() {
 
 #[tokio::test]
 async fn a_redirect_out_of_http_is_not_followed() {
-    for to in ["file:///etc/passwd", "https://", "ws://x:99999/", "/%zz\u{7f}\u{1}"] {
+    for to in ["file:///etc/passwd", "https://", "ws://x:99999/"] {
         let site = Site::to(to.to_owned()).await;
-        let error = within(newswire::connect(&site.url("/"))).await.unwrap_err();
-        let is_told = matches!(
-            error,
-            ConnectError::Redirect {
-                reason: RedirectError::Url(_),
-                ..
-            } | ConnectError::Redirect {
-                reason: RedirectError::TooMany(_),
-                ..
-            } | ConnectError::Head(_)
-        );
-        assert!(is_told, "{to}: {error:?}");
+        let (told, reason) = refused(&Connector::new(), &site.url("/")).await;
+        assert_eq!(told, to);
+        assert!(matches!(reason, RedirectError::Url(_)), "{to}: {reason:?}");
     }
 }
 

@@ -257,10 +257,10 @@ async fn a_handler_that_panics_or_fails_closes_its_connection_with_1011() {
 
 #[tokio::test]
 async fn an_upgrade_without_a_handler_gives_the_connection_to_who_asked() {
-    let (opened, mut openings) = mpsc::unbounded_channel::<Upgrading>();
+    let (opened, mut openings) = mpsc::channel::<Upgrading>(1);
     let (addr, _serving) = serve(move |mut request| match upgrade(&mut request) {
         Ok((response, upgrading)) => {
-            opened.send(upgrading).unwrap();
+            opened.try_send(upgrading).unwrap();
             response.map(|()| String::new())
         }
         Err(rejection) => rejection.to_response(),
@@ -279,12 +279,12 @@ async fn an_upgrade_without_a_handler_gives_the_connection_to_who_asked() {
 
 #[tokio::test]
 async fn an_upgrade_whose_answer_is_not_given_ends_in_time() {
-    let (opened, mut openings) = mpsc::unbounded_channel::<Upgrading>();
+    let (opened, mut openings) = mpsc::channel::<Upgrading>(1);
     let (addr, _serving) = serve(move |mut request| {
         let upgrade = WebSocketUpgrade::<String>::from_request(&mut request).unwrap();
         let config = Config::new().handshake_timeout(Duration::from_millis(100));
         let (_, upgrading) = upgrade.config(config).accept().unwrap();
-        opened.send(upgrading).unwrap();
+        opened.try_send(upgrading).unwrap();
         Response::new("something else".to_owned())
     })
     .await;

@@ -246,7 +246,7 @@ mod tests {
 
     #[test]
     fn every_script_of_the_table_is_there() {
-        let all = [Question::Echo, Question::Deflate].map(known);
+        let all = [Question::Echo, Question::Deflate, Question::Tls].map(known);
         for Known { file, origin, .. } in all.into_iter().flatten() {
             let path = match origin {
                 Origin::Node(_) => format!("node/echo_{file}.cjs"),

@@ -187,9 +187,11 @@ impl<'a> Worker<'a> {
         match Connection::open(self.plan, source, self.now) {
             Ok(mut connection) => {
                 let interest = Interest::READABLE | Interest::WRITABLE;
-                self.poll
-                    .registry()
-                    .register(&mut connection.stream, Token(index), interest)?;
+                self.poll.registry().register(
+                    connection.stream.source(),
+                    Token(index),
+                    interest,
+                )?;
                 slot.connection = Some(connection);
                 self.timer(index, generation, Timer::Handshake, self.plan.timeout);
             }
@@ -362,7 +364,7 @@ impl<'a> Worker<'a> {
     fn drop_connection(&mut self, index: usize) {
         if let Some(mut connection) = self.slots[index].connection.take() {
             // Fails only for a socket that is not registered, and all are.
-            let _ = self.poll.registry().deregister(&mut connection.stream);
+            let _ = self.poll.registry().deregister(connection.stream.source());
             if connection.is_open() || connection.is_closing() {
                 self.shared.open.fetch_sub(1, Relaxed);
             } else {

@@ -10,8 +10,9 @@ use super::options::{AboutOptions, ServeOptions};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
-use file::{Entry, Kind, printable};
+use file::{Entry, Kind, nearest, printable};
 use std::any::TypeId;
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -97,6 +98,21 @@ pub(crate) struct Settings {
     file: Option<PathBuf>,
 }
 
+/// The variables of the environment that may be settings, and their values.
+pub(crate) type Variables = BTreeMap<String, OsString>;
+
+/// What the names of variables begin with.
+const PREFIX: &str = "NEWSWIRE_";
+
+/// Reads the environment. A variable that is set to nothing is as good as one that is not set.
+pub(crate) fn variables() -> Variables {
+    std::env::vars_os()
+        .filter(|(_, value)| !value.is_empty())
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value)))
+        .filter(|(name, _)| name.starts_with(PREFIX))
+        .collect()
+}
+
 /// Brings the settings together: flags win over the environment, that over the file, that over
 /// the defaults.
 ///
@@ -104,13 +120,9 @@ pub(crate) struct Settings {
 /// Everything that is wrong, a line each. What is wrong in a place that does not win is wrong too.
 pub(crate) fn resolve(
     ServeFlags(flags): &ServeFlags,
-    environment: impl Fn(&str) -> Option<OsString>,
+    variables: &Variables,
 ) -> Result<(ServeOptions, Settings), Vec<String>> {
-    // A variable that is set to nothing is as good as one that is not set.
-    let variable = |name: &str| {
-        let name = variable_name(name);
-        environment(&name).filter(|value| !value.is_empty())
-    };
+    let variable = |name: &str| variables.get(&variable_name(name)).cloned();
     let command = ServeFlags::augment_args(Command::new("serve"));
     let command = command.no_binary_name(true);
     let mut settings: Vec<Setting> = command
@@ -129,11 +141,17 @@ pub(crate) fn resolve(
         }),
         None => Vec::new(),
     };
+    let mut named = settings
+        .iter()
+        .map(|setting| &*setting.name)
+        .collect::<Vec<_>>();
+    named.push("config");
+    problems.extend(variables.keys().filter_map(|name| misnamed(name, &named)));
     for setting in &mut settings {
         let at = entries.iter().position(|entry| entry.name == setting.name);
         if let Some(entry) = at.map(|at| entries.swap_remove(at)) {
             let path = path.as_deref().unwrap_or(Path::new(""));
-            setting.values = setting.from_file(entry.values, path);
+            setting.values = setting.of_file(entry.values, path);
             setting.source = Source::File(entry.line);
             setting.check(&command, &mut problems, &|value| {
                 format!(
@@ -145,7 +163,7 @@ pub(crate) fn resolve(
             });
         }
         if let Some(value) = variable(&setting.name) {
-            setting.values = setting.from_environment(value);
+            setting.values = setting.of_variable(value);
             setting.source = Source::Environment;
             setting.check(&command, &mut problems, &|value| {
                 format!("{}={value}", variable_name(&setting.name))
@@ -174,9 +192,22 @@ pub(crate) fn resolve(
     Ok((options, Settings { settings, file }))
 }
 
+/// What is wrong with a variable that is none of ours, when it is written like one. Others are
+/// somebody else's.
+fn misnamed(variable: &str, settings: &[&str]) -> Option<String> {
+    if settings.iter().any(|name| variable_name(name) == variable) {
+        return None;
+    }
+    let nearest = nearest(&variable[PREFIX.len()..], settings.iter().copied())?;
+    let (shown, meant) = (printable(variable), variable_name(nearest));
+    Some(format!(
+        "{shown} is no setting: {meant} is, if that is meant"
+    ))
+}
+
 /// `NEWSWIRE_MAX_MESSAGE_SIZE` for `max_message_size`.
 fn variable_name(setting: &str) -> String {
-    format!("NEWSWIRE_{}", setting.to_uppercase())
+    format!("{PREFIX}{}", setting.to_uppercase())
 }
 
 /// Reads the file of this path, in which there may be what is in `settings`.
@@ -250,10 +281,13 @@ impl Setting {
         self.arg.get_long().unwrap_or_default()
     }
 
+    fn is_path(&self) -> bool {
+        self.arg.get_value_parser().type_id() == TypeId::of::<PathBuf>()
+    }
+
     /// Paths in a file are meant from where the file is.
-    fn from_file(&self, values: Vec<String>, file: &Path) -> Vec<OsString> {
-        let is_path = self.arg.get_value_parser().type_id() == TypeId::of::<PathBuf>();
-        let folder = file.parent().filter(|_| is_path);
+    fn of_file(&self, values: Vec<String>, file: &Path) -> Vec<OsString> {
+        let folder = file.parent().filter(|_| self.is_path());
         let values = values.into_iter();
         match folder {
             Some(folder) => values.map(|value| folder.join(value).into()).collect(),
@@ -262,7 +296,7 @@ impl Setting {
     }
 
     /// A list is written with commas.
-    fn from_environment(&self, value: OsString) -> Vec<OsString> {
+    fn of_variable(&self, value: OsString) -> Vec<OsString> {
         match (self.kind, value.to_str()) {
             (Kind::List, Some(text)) => {
                 let values = text.split(',').map(str::trim);

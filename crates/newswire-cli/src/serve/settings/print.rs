@@ -52,9 +52,14 @@ impl Setting {
 
     /// `name = value  # from where`.
     fn assign(&self, f: &mut Formatter<'_>, file: Option<&Path>) -> fmt::Result {
-        let values = self.values.iter().map(|value| value.to_string_lossy());
+        // Where the file will be is not known here.
+        let absolute = |value| match std::path::absolute(value) {
+            Ok(path) if self.is_path() => path.to_string_lossy().into_owned(),
+            _ => value.to_string_lossy().into_owned(),
+        };
+        let values = self.values.iter().map(absolute);
         let mut values: Vec<String> = match self.kind {
-            Kind::Switch => values.map(String::from).collect(),
+            Kind::Switch => values.collect(),
             // A number may be written in ways that TOML does not know.
             Kind::Number => values
                 .map(|value| match value.parse::<u64>() {

@@ -189,7 +189,8 @@ impl Served {
 
     /// The answer to a request without a body: status, headers in small letters, body.
     pub fn request(&self, method: &str, path: &str) -> Answer {
-        let request = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        let request =
+            format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
         let answer = self.exchange(request.as_bytes());
         let (head, body) = answer.split_once("\r\n\r\n").expect(&answer);
         Answer {

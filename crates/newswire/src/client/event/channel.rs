@@ -5,7 +5,6 @@ use super::WebSocket;
 use newswire_proto::{CloseCode, CloseFrame, Message, Utf8Bytes};
 use parking_lot::{Condvar, Mutex};
 use std::collections::VecDeque;
-use std::fmt;
 use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -374,16 +373,5 @@ impl Channel {
             }
             self.room.notified().await;
         }
-    }
-}
-
-impl fmt::Debug for Channel {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = self.state.lock();
-        f.debug_struct("Channel")
-            .field("tasks", &state.tasks.len())
-            .field("outbox", &state.outbox.len())
-            .field("ended", &state.ended)
-            .finish_non_exhaustive()
     }
 }

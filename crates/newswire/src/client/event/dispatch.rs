@@ -98,9 +98,10 @@ impl WebSocket {
 
     /// Has `waker` called, on any thread, when there is something to dispatch after there was
     /// nothing: to wake a loop that waits for other things too. It is called once until the next
-    /// dispatch, and at once when something waits already. `None` removes it.
+    /// dispatch, and at once when something waits already. `None` removes it. Who takes events one
+    /// by one takes them until there is none.
     ///
-    /// It must not block, and must not drop the socket.
+    /// It runs where the I/O is done: it must not block and must not panic.
     pub fn set_waker(&self, waker: Option<Box<dyn Fn() + Send + Sync>>) {
         self.channel.set_waker(waker.map(Arc::from));
     }

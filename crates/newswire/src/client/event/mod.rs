@@ -80,7 +80,9 @@ pub type CloseHandler = Box<dyn FnMut(&WebSocket, &CloseEvent)>;
 ///
 /// # Dropping
 /// A socket that is dropped before it is closed sends what was queued and a Close frame with code
-/// 1001, in the background; one that is not established is given up. No event is fired any more.
+/// 1001, in the background, as long as the program goes on; one that is not established is given up.
+/// No event is fired any more. To be sure that all has arrived, [`close`](Self::close) and wait for the
+/// `close` event.
 pub struct WebSocket {
     url: String,
     origin: String,

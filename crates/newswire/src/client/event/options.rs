@@ -84,7 +84,8 @@ impl Options {
 
     /// How many bytes of received messages may wait to be dispatched; from then on nothing is
     /// read, so that a fast server has to wait for a slow program. Default: 1 MiB. A message is
-    /// never split for it, so one message more may be held.
+    /// never split for it, so one message more may be held. Pings are not read either, and some
+    /// servers give up on who does not answer them.
     #[must_use]
     pub fn max_pending(mut self, bytes: usize) -> Self {
         self.max_pending = bytes;
@@ -226,10 +227,9 @@ pub(super) struct Request {
 }
 
 impl Request {
-    /// The URL to ask for and how, or why it must not be asked for.
-    pub(super) fn prepare(&self) -> Result<(Url, Connector), String> {
-        let url = self.url.clone();
-        let port = url.port_or_known_default().unwrap_or(0);
+    /// How to ask for the URL, or why it must not be asked for.
+    pub(super) fn connector(&self) -> Result<Connector, String> {
+        let port = self.url.port_or_known_default().unwrap_or(0);
         // Fetch, main fetch: "If […] should request be blocked due to a bad port […] returns
         // blocked, then set response to a network error."
         if !self.options.allow_bad_ports && ports::is_bad(port) {
@@ -245,7 +245,7 @@ impl Request {
             .require_subprotocol(true)
             // The standard has its request's redirect mode be "error".
             .max_redirects(0);
-        Ok((url, connector))
+        Ok(connector)
     }
 }
 

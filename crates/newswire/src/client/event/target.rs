@@ -4,7 +4,6 @@
 use super::WebSocket;
 use super::events::{Event, EventType};
 use std::cell::{Cell, RefCell};
-use std::fmt;
 use std::rc::Rc;
 
 /// What is called for an event. It gets the socket, so it need not hold it.
@@ -115,13 +114,5 @@ impl EventTarget {
             // Nothing that a callback can do calls it again: a dispatch within one does nothing.
             (callback.borrow_mut())(socket, event);
         }
-    }
-}
-
-impl fmt::Debug for EventTarget {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EventTarget")
-            .field("listeners", &self.listeners.borrow().len())
-            .finish_non_exhaustive()
     }
 }

@@ -50,8 +50,8 @@ impl Drop for Guard {
 
 /// "Establish a WebSocket connection", unless the owner gives it up before.
 async fn establish(request: &Request, channel: &Channel) -> Result<WebSocket, String> {
-    let (url, connector) = request.prepare()?;
-    let mut connect = pin!(connector.connect(url.as_str()));
+    let connector = request.connector()?;
+    let mut connect = pin!(connector.connect(request.url.as_str()));
     let mut cut = pin!(channel.until_cut());
     poll_fn(|cx| {
         if cut.as_mut().poll(cx).is_ready() {

@@ -186,7 +186,8 @@ impl Reconnecting {
     /// and [`take_unsent`](Self::take_unsent) gives what was not.
     ///
     /// # Errors
-    /// [`CommandError`] for a code or reason that cannot be sent; it goes on then.
+    /// [`CommandError`] for a code or reason that cannot be sent, as for
+    /// [`WebSocket::close`](crate::WebSocket::close); it goes on then.
     ///
     /// # Cancel safety
     /// Cancel-safe: it goes on with the next call of [`recv`](Self::recv) or `close`.
@@ -195,7 +196,12 @@ impl Reconnecting {
         code: CloseCode,
         reason: impl Into<Utf8Bytes>,
     ) -> Result<(), CommandError> {
-        self.outbox.close(CloseFrame::new(code, reason)?);
+        let reason = reason.into();
+        let frame = match code {
+            CloseCode::NO_STATUS if reason.is_empty() => CloseFrame { code, reason },
+            code => CloseFrame::new(code, reason)?,
+        };
+        self.outbox.close(frame);
         // Whatever comes of it, it is over.
         while let Ok(Some(_)) = self.recv().await {}
         Ok(())

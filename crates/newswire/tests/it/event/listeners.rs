@@ -1,7 +1,7 @@
 //! Handlers and listeners: who is called, in which order, and what may be changed meanwhile.
 
 use super::{open, wait_until};
-use newswire::event::{Event, EventType, ListenerId, WebSocket};
+use newswire::event::{Event, EventType, Handler, ListenerId, WebSocket};
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
@@ -22,7 +22,7 @@ fn note(log: &Log, what: &'static str) -> impl FnMut(&WebSocket, &Event) + 'stat
     move |_, _| log.borrow_mut().push(what)
 }
 
-fn handler(log: &Log, what: &'static str) -> Option<Box<dyn FnMut(&WebSocket)>> {
+fn handler(log: &Log, what: &'static str) -> Option<Handler> {
     let log = Rc::clone(log);
     Some(Box::new(move |_| log.borrow_mut().push(what)))
 }

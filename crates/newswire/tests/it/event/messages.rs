@@ -40,8 +40,8 @@ fn messages_come_back_as_what_they_were() {
         socket.send(sent.clone()).unwrap();
         let event = next_message(&socket);
         match (sent, &event.data) {
-            (Message::Text(sent), Data::Text(text)) => assert!(&sent == text),
-            (Message::Binary(sent), Data::ArrayBuffer(bytes)) => assert!(&sent == bytes),
+            (Message::Text(sent), Data::Text(text)) => assert!(sent == *text),
+            (Message::Binary(sent), Data::ArrayBuffer(bytes)) => assert!(sent == *bytes),
             (_, data) => panic!("not {data:?}"),
         }
     }

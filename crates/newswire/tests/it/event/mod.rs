@@ -13,6 +13,8 @@ mod failing;
 mod listeners;
 mod messages;
 mod opening;
+#[cfg(feature = "rustls")]
+mod secure;
 mod threads;
 
 use crate::support::{self, PATIENCE, Served};

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 /// What a process has used so far.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Usage {
+pub(crate) struct Usage {
     /// User and system time.
-    pub(super) cpu: Duration,
+    pub(crate) cpu: Duration,
     /// Resident memory in bytes.
-    pub(super) resident: u64,
+    pub(crate) resident: u64,
     /// The part of it that belongs to no file: heap and stacks.
-    pub(super) anonymous: u64,
+    pub(crate) anonymous: u64,
 }
 
 impl Usage {
@@ -20,7 +20,7 @@ impl Usage {
     ///
     /// # Errors
     /// One line: there is no such process, or this is not Linux.
-    pub(super) fn of(pid: u32) -> Result<Self, String> {
+    pub(crate) fn of(pid: u32) -> Result<Self, String> {
         let cannot = |what: &str, error: std::io::Error| {
             format!(
                 "cannot read the {what} of process {pid}: {error}; --pid needs Linux and a process that is running"
@@ -50,7 +50,7 @@ impl Usage {
     }
 
     /// Reads it for this process; nothing where it cannot be read.
-    pub(super) fn own() -> Option<Self> {
+    pub(crate) fn own() -> Option<Self> {
         Self::of(std::process::id()).ok()
     }
 }
@@ -81,12 +81,32 @@ fn kilobytes(status: &str, name: &str) -> u64 {
         .map_or(0, |kilobytes: u64| kilobytes * 1024)
 }
 
+/// How many files this process may open: as many as the system lets it, from now on. None when
+/// there is no limit.
+#[cfg(unix)]
+pub(crate) fn open_files() -> Option<u64> {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    let before = limit.current;
+    limit.current = limit.maximum;
+    match setrlimit(Resource::Nofile, limit) {
+        Ok(()) => limit.current,
+        Err(_) => before,
+    }
+}
+
+/// Elsewhere there is no such limit.
+#[cfg(not(unix))]
+pub(crate) fn open_files() -> Option<u64> {
+    None
+}
+
 /// Sees to it that this process may open so many connections.
 ///
 /// # Errors
 /// One line with the limit and how to raise it.
 #[cfg(unix)]
-pub(super) fn allow_files(connections: usize) -> Result<(), String> {
+pub(crate) fn allow_files(connections: usize) -> Result<(), String> {
     use rustix::process::{Resource, getrlimit, setrlimit};
     /// Standard streams, epoll, files of results.
     const OTHERS: u64 = 64;
@@ -108,7 +128,7 @@ pub(super) fn allow_files(connections: usize) -> Result<(), String> {
 /// Elsewhere there is no such limit.
 #[cfg(not(unix))]
 #[expect(clippy::unnecessary_wraps, reason = "the same shape as on Unix")]
-pub(super) fn allow_files(_: usize) -> Result<(), String> {
+pub(crate) fn allow_files(_: usize) -> Result<(), String> {
     Ok(())
 }
 

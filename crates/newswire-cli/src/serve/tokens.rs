@@ -1,0 +1,71 @@
+//! `--token-file`: clients that have to show a token, and where they may show it. What a token is
+//! compared with is here; how it is read from a request is the library's.
+
+use super::values::token;
+use newswire::server::auth::{Scheme, secrets_match, subprotocol_token, unauthorized};
+use newswire::{Rejection, Request};
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+/// What a page, which cannot set `Authorization`, puts before the token to offer it as a
+/// subprotocol.
+const PREFIX: &str = "bearer.";
+
+/// No list of tokens is longer.
+const LONGEST_FILE: u64 = 1024 * 1024;
+
+/// The tokens that let a client in.
+pub(super) struct Tokens(Vec<String>);
+
+impl Tokens {
+    /// Reads a file with a token in each line; empty lines and those that begin with a # are none.
+    ///
+    /// # Errors
+    /// One line, which does not show what is in the file.
+    pub(super) fn read(path: &Path) -> Result<Self, String> {
+        let shown = path.display();
+        let mut text = String::new();
+        File::open(path)
+            .and_then(|file| file.take(LONGEST_FILE + 1).read_to_string(&mut text))
+            .and_then(|len| match len as u64 {
+                0..=LONGEST_FILE => Ok(()),
+                _ => Err(io::Error::other("it is larger than 1MiB")),
+            })
+            .map_err(|error| format!("cannot read {shown}: {error}; see --token-file"))?;
+        let lines = text.lines().map(str::trim).zip(1..);
+        let lines = lines.filter(|(line, _)| !line.is_empty() && !line.starts_with('#'));
+        let tokens = lines.map(|(line, number)| {
+            token(line).map_err(|_| {
+                format!(
+                    "{shown}:{number}: a token has letters, digits and !#$%&'*+-.^_`|~, and nothing else"
+                )
+            })
+        });
+        let tokens = tokens.collect::<Result<Vec<_>, _>>()?;
+        if tokens.is_empty() {
+            return Err(format!(
+                "{shown} has no token, so nobody could connect; see --token-file"
+            ));
+        }
+        Ok(Self(tokens))
+    }
+
+    /// Lets in who shows a token, in `Authorization: Bearer` or as a subprotocol.
+    pub(super) fn judge(&self, request: &Request) -> Result<(), Rejection> {
+        let offered = subprotocol_token(request.subprotocols(), PREFIX);
+        let refuse = |reason| Err(unauthorized(Scheme::Bearer, "newswire", reason));
+        let Some(shown) = request.bearer().or(offered) else {
+            return refuse(
+                "a token is needed: send Authorization: Bearer TOKEN, or offer the subprotocol bearer.TOKEN",
+            );
+        };
+        // All are compared, so that the time does not tell which came near.
+        let matches = self.0.iter().filter(|token| secrets_match(token, shown));
+        if matches.count() > 0 {
+            Ok(())
+        } else {
+            refuse("this token is not one that lets in")
+        }
+    }
+}

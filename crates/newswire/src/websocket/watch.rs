@@ -1,0 +1,96 @@
+//! What is noted of what passes through a connection: counts for its server, the time of a pong, and
+//! whether the peer sends faster than it may.
+
+use super::inner::Inner;
+use super::latency::Pinged;
+use super::shared::Shared;
+use super::turn::{self, Moved};
+use crate::transport::Transport;
+use newswire_proto::Event;
+
+impl<T: Transport> Inner<T> {
+    /// A message was received: it is counted, and when this task does not go on reading, the
+    /// driver does.
+    #[inline]
+    pub(super) fn received(&self, shared: &Shared<T>) {
+        if shared.is_in_turn() {
+            turn::received();
+        } else {
+            self.moved_elsewhere(Moved::RECEIVED);
+        }
+    }
+
+    /// A message was queued: it is counted, and the driver writes it.
+    #[inline]
+    pub(super) fn sent(&self, shared: &Shared<T>) {
+        if shared.is_in_turn() {
+            turn::sent();
+        } else {
+            self.moved_elsewhere(Moved::SENT);
+        }
+    }
+
+    /// A message was moved outside a turn of the driver.
+    fn moved_elsewhere(&self, moved: Moved) {
+        if let Some(driver) = &self.outside.driver {
+            driver.wake_by_ref();
+            self.count(moved);
+        }
+    }
+
+    /// Counts messages for the server.
+    #[inline]
+    pub(super) fn count(&self, moved: Moved) {
+        #[cfg(feature = "server")]
+        if let Some(traffic) = self.outside.timer.traffic() {
+            traffic.moved(moved);
+        }
+        #[cfg(not(feature = "server"))]
+        let _ = moved;
+    }
+
+    /// So much was read.
+    #[inline]
+    pub(super) fn was_read(&mut self, len: usize) {
+        #[cfg(feature = "server")]
+        if let Some(traffic) = self.outside.timer.traffic() {
+            traffic.read(len);
+        }
+        if let Some(seldom) = self.seldom.as_deref_mut()
+            && let Some(rates) = &mut seldom.rates
+            && let Err(failure) = rates.read(len)
+        {
+            self.connection.fail(failure);
+        }
+    }
+
+    /// A ping was queued: its pong is waited for, and that of no other.
+    pub(super) fn pinged(&mut self, payload: &[u8]) {
+        self.seldom().pinged = Some(Pinged::now(payload));
+    }
+
+    /// Times the pong that a ping waits for. Whether the peer has sent too much with this event,
+    /// which is not handed on then.
+    #[cold]
+    pub(super) fn is_too_much(&mut self, event: &Event) -> bool {
+        let Some(seldom) = self.seldom.as_deref_mut() else {
+            return false;
+        };
+        if let (Event::Pong(payload), Some(pinged)) = (event, &seldom.pinged)
+            && let Some(latency) = pinged.round_trip(payload)
+        {
+            self.outside.latency = latency;
+            seldom.pinged = None;
+        }
+        if let (false, Some(rates)) = (matches!(event, Event::Closed), &mut seldom.rates)
+            && let Err(failure) = rates.message()
+        {
+            self.connection.fail(failure);
+            return true;
+        }
+        if seldom.is_over() {
+            self.seldom = None;
+        }
+        false
+    }
+}
