@@ -14,7 +14,7 @@ from wire import Fault
 START_LIMIT = 20.0  # seconds until it says where it listens
 PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 TICKS = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
-LISTENS = re.compile(r"ws://([0-9.]+):([0-9]+)/echo")
+LISTENS = re.compile(r"wss?://([0-9.]+):([0-9]+)/echo")
 
 
 class Server:
@@ -43,7 +43,7 @@ class Server:
                 break
             time.sleep(0.02)
         self.kill()
-        raise SystemExit(f"{' '.join(command)} did not say where it listens:\n{self.tail()}")
+        raise Fault(f"{' '.join(command)} did not say where it listens:\n{self.tail()}")
 
     def is_alive(self):
         return self.process.poll() is None

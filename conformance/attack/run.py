@@ -29,19 +29,23 @@ import runner
 import slow
 import smuggling
 import text
+import tls
 from cases import CASES, MIB
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-GROUPS = [handshake, smuggling, frames, text, closing, deflate, limits, endurance, slow]
+GROUPS = [handshake, smuggling, frames, text, closing, deflate, limits, tls, endurance, slow]
 SKIPPED = 77
 DESCRIPTORS = 8192  # as many connections as a case opens at once, and more
 
 
 def chosen(pattern):
+    """The cases to run, group by group."""
+    order = [group.__name__ for group in GROUPS]
+    cases = sorted(CASES, key=lambda case: order.index(case.group))
     if not pattern:
-        return CASES
+        return cases
     wanted = pattern if any(sign in pattern for sign in "*?[") else f"*{pattern}*"
-    return [case for case in CASES if fnmatch.fnmatchcase(case.name, wanted)]
+    return [case for case in cases if fnmatch.fnmatchcase(case.name, wanted)]
 
 
 def describe(verdict):

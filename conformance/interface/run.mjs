@@ -172,7 +172,7 @@ const checks = {
     ]) await failing(new WebSocket(URL_BASE + path, protocols));
   },
   async "what fails looks the same whatever it was"() {
-    for (const url of ["/extension", "/wrong-key", "/redirect", "/missing"].map((path) => URL_BASE + path)
+    for (const url of ["/extension", "/wrong-key", "/redirect", "/missing", "/invalid"].map((path) => URL_BASE + path)
       .concat("ws://127.0.0.1:1/", "ws://127.0.0.1:6667/", "ws://name.invalid/", `wss://${host}/echo`)) {
       await failing(new WebSocket(url));
     }
@@ -183,7 +183,7 @@ const checks = {
     const { wasClean } = await until(lost, "close");
     assert.equal(wasClean, false);
     assert.deepEqual(entries, [["open", 1], ["message", 1, "last words"], ["error", 3], ["close", 3, 1006]]);
-    const broken = new WebSocket(`${URL_BASE}/invalid`);
+    const broken = new WebSocket(`${URL_BASE}/broken`);
     const others = journal(broken);
     await until(broken, "close");
     assert.deepEqual(others, [["open", 1], ["error", 3], ["close", 3, 1006]]);

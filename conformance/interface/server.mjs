@@ -135,8 +135,12 @@ const paths = {
     peer.accept(first ? [`Sec-WebSocket-Protocol: ${first}`] : []);
     await echo(peer);
   },
+  /** Chooses what it is told to, or the first that is offered, and says that. */
   async "/protocol"(peer) {
-    peer.accept([`Sec-WebSocket-Protocol: ${peer.url.searchParams.get("is")}`]);
+    const [first] = offered(peer);
+    const told = peer.url.searchParams.get("is");
+    peer.accept([`Sec-WebSocket-Protocol: ${told ?? first}`]);
+    if (told === null) peer.send(TEXT, first);
     await echo(peer);
   },
   async "/no-protocol"(peer) {
@@ -192,7 +196,7 @@ const paths = {
     await sleep(50);
     peer.socket.destroy();
   },
-  async "/invalid"(peer) {
+  async "/broken"(peer) {
     peer.accept();
     peer.raw(Buffer.from([0x83, 0]));
     await peer.next();
@@ -205,6 +209,51 @@ const paths = {
     await echo(peer);
   },
 };
+
+// The same under the names that the public tests have for it.
+Object.assign(paths, {
+  "/handshake_no_extensions": paths["/no-protocol"],
+  "/handshake_no_protocol": paths["/no-protocol"],
+  "/handshake_protocol": (peer) => {
+    peer.accept(["Sec-WebSocket-Protocol: foobar"]);
+    return echo(peer);
+  },
+  "/handshake_sleep_2": paths["/sleep"],
+  "/protocol_array": paths["/protocol"],
+  "/remote-close": paths["/close"],
+  "/invalid": (peer) => peer.raw("no HTTP at all\r\n\r\n"),
+  "/wrong_accept_key": paths["/wrong-key"],
+  "/empty_message": async (peer) => {
+    peer.accept();
+    for (;;) {
+      const { opcode, payload } = await peer.next();
+      if (opcode === CLOSE) return peer.send(CLOSE, payload);
+      peer.send(TEXT, payload.length === 0 ? "pass" : "fail");
+    }
+  },
+  async "/basic_auth"(peer) {
+    if (peer.headers.get("authorization") !== `Basic ${btoa("foo:bar")}`) return refuse(peer);
+    peer.accept();
+    return echo(peer);
+  },
+  async "/receive-many-with-backpressure"(peer) {
+    peer.accept();
+    for (;;) {
+      peer.socket.pause();
+      await sleep(100);
+      peer.socket.resume();
+      const { opcode, payload } = await peer.next();
+      if (opcode === CLOSE) return peer.send(CLOSE, payload);
+      peer.send(TEXT, String(payload.length));
+    }
+  },
+  async "/delayed-passive-close"(peer) {
+    peer.accept();
+    const { payload } = await peer.next();
+    await sleep(1000);
+    peer.send(CLOSE, payload);
+  },
+});
 
 async function refuse(peer) {
   peer.raw("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");

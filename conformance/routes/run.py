@@ -61,7 +61,7 @@ def tinyproxy(folder, *lines):
 @contextlib.contextmanager
 def microsocks(*options):
     port = free_port()
-    with program("microsocks", "-q", "-i", "127.0.0.1", "-p", str(port), *options) as process:
+    with program("microsocks", "-i", "127.0.0.1", "-p", str(port), *options) as process:
         until_listening(port, process)
         yield port
 
@@ -95,7 +95,7 @@ def run(newswire, binary, folder):
     known = "name:pass%20word@"
     wrong = "name:wrong@"
     with contextlib.ExitStack() as stack:
-        server = stack.enter_context(program(newswire, "serve", "--listen", f"127.0.0.1:{port}"))
+        server = stack.enter_context(program(newswire, "serve", "--host", "127.0.0.1", "--port", str(port)))
         until_listening(port, server)
         http = stack.enter_context(tinyproxy(folder))
         closed = stack.enter_context(tinyproxy(folder, "BasicAuth name password"))

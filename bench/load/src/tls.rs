@@ -10,7 +10,8 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer, ServerName, UnixTime};
 use rustls::{
-    ClientConfig, ClientConnection, Connection, DigitallySignedStruct, ServerConfig, ServerConnection, SignatureScheme,
+    ClientConfig, ClientConnection, Connection, DigitallySignedStruct, ServerConfig,
+    ServerConnection, SignatureScheme,
 };
 
 use crate::Result;
@@ -47,23 +48,24 @@ impl Read for Socket {
             Self::Plain(stream) => return stream.read(buffer),
             Self::Tls(stream, session) => (stream, session),
         };
-        let mut records = UntilShort {
-            stream,
-            is_empty: false,
-        };
-        let mut read = 0;
+        let (mut is_empty, mut read) = (false, 0);
         while read < buffer.len() {
             match session.reader().read(&mut buffer[read..]) {
                 Ok(0) => break,
                 Ok(len) => read += len,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    match session.read_tls(&mut records) {
+                    match session.read_tls(&mut UntilShort {
+                        stream,
+                        is_empty: &mut is_empty,
+                    }) {
                         Err(error) if error.kind() == io::ErrorKind::WouldBlock && read > 0 => {
                             break;
                         }
                         read => read?,
                     };
                     session.process_new_packets().map_err(io::Error::other)?;
+                    // The handshake.
+                    write_records(stream, session)?;
                 }
                 Err(error) => return Err(error),
             }
@@ -75,49 +77,52 @@ impl Read for Socket {
 /// Reads until the socket has given less than there was room for: the next bytes come with a new event.
 struct UntilShort<'a> {
     stream: &'a mut TcpStream,
-    is_empty: bool,
+    is_empty: &'a mut bool,
 }
 
 impl Read for UntilShort<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.is_empty {
+        if *self.is_empty {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         let len = self.stream.read(buffer)?;
-        self.is_empty = 0 < len && len < buffer.len();
+        *self.is_empty = 0 < len && len < buffer.len();
         Ok(len)
     }
 }
 
 impl Write for Socket {
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
-        if let Self::Plain(stream) = self {
-            return stream.write(data);
-        }
-        self.flush()?;
-        let Self::Tls(_, session) = self else {
-            return Ok(0);
+        let (stream, session) = match self {
+            Self::Plain(stream) => return stream.write(data),
+            Self::Tls(stream, session) => (stream, session),
         };
+        write_records(stream, session)?;
         if session.wants_write() {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         let len = session.writer().write(data)?;
-        self.flush()?;
+        write_records(stream, session)?;
         Ok(len)
     }
 
     /// Writes the records that the socket has not taken yet, as far as it takes them now.
     fn flush(&mut self) -> io::Result<()> {
-        if let Self::Tls(stream, session) = self {
-            while session.wants_write() {
-                match session.write_tls(stream) {
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                    written => written?,
-                };
-            }
+        match self {
+            Self::Plain(_) => Ok(()),
+            Self::Tls(stream, session) => write_records(stream, session),
         }
-        Ok(())
     }
+}
+
+fn write_records(stream: &mut TcpStream, session: &mut Connection) -> io::Result<()> {
+    while session.wants_write() {
+        match session.write_tls(stream) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+            written => written?,
+        };
+    }
+    Ok(())
 }
 
 /// A session with the server of loopback.

@@ -86,14 +86,14 @@ pub use newswire_proto::{
 };
 #[cfg(feature = "axum")]
 pub use server::axum;
-#[cfg(feature = "http")]
-pub use server::{RouterService, Upgrading, WebSocketUpgrade, upgrade};
 #[cfg(feature = "server")]
 pub use server::{
     Handler, HandlerResult, Handling, Handshake, IntoRoute, Listener, NetworkError, OriginError,
     Origins, PeerAddr, Request, Route, Router, Server, Shutdown, Subprotocols, TrustedProxies,
     accept,
 };
+#[cfg(feature = "http")]
+pub use server::{RouterService, Upgrading, WebSocketUpgrade, upgrade};
 pub use transport::{Stream, Transport};
 pub use websocket::{FeedFuture, Receiver, RecvFuture, SendFuture, Sender, WebSocket};
 

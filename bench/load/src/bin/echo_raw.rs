@@ -161,7 +161,13 @@ fn main() -> load::Result<()> {
         }
         for event in &events {
             if event.token() == LISTENER {
-                accept_all(&listener, &poll, &mut connections, &mut opened, tls.as_ref())?;
+                accept_all(
+                    &listener,
+                    &poll,
+                    &mut connections,
+                    &mut opened,
+                    tls.as_ref(),
+                )?;
             } else if let Some(connection) = connections.get_mut(&event.token()) {
                 // An error here is the load leaving.
                 if !connection.ready(&mut buffer).unwrap_or(false) {

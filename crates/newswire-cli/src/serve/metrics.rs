@@ -8,7 +8,7 @@ use axum::routing::get;
 use newswire::server::Metrics;
 use std::fmt::{Display, Write};
 
-/// https://prometheus.io/docs/instrumenting/exposition_formats/
+/// <https://prometheus.io/docs/instrumenting/exposition_formats/>
 const FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// `/metrics`, and nothing else.

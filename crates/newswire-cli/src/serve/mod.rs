@@ -17,12 +17,12 @@ use crate::exit_code::ExitCode;
 use crate::output;
 use listening::{Inherited, Listening, Place};
 use newswire::server::Metrics;
-use newswire::tls::ServerTls;
 use newswire::{Route, Server, Shutdown, WebSocket};
 use options::ServeOptions;
 use parts::Parts;
 use sd_notify::NotifyState;
 pub(crate) use settings::ServeFlags;
+use std::fmt::Display;
 use std::future::ready;
 use std::io::{self, IsTerminal};
 use std::num::NonZeroUsize;
@@ -115,11 +115,8 @@ async fn serve(options: &ServeOptions, parts: Parts, inherited: Inherited) -> Re
         secure: parts.tls.is_some(),
         page: parts.root.is_none(),
     };
+    read_again(options, &parts).map_err(no_signals)?;
     if let Some(tls) = parts.tls {
-        // Without files there is nothing to read, and SIGHUP ends the process.
-        if options.tls.tls_cert.is_some() || options.tls.tls_client_ca.is_some() {
-            keep_certificates(&tls).map_err(no_signals)?;
-        }
         server = server.tls(tls);
     }
     let mut echo = Route::new(echo)
@@ -225,16 +222,34 @@ impl What {
     }
 }
 
-/// Reads certificates again when they change and on SIGHUP.
-fn keep_certificates(tls: &ServerTls) -> io::Result<()> {
-    let told = |result| match result {
-        Ok(()) => output::line("certificates read again"),
-        Err(error) => tracing::error!("the certificates stay as they were: {error}"),
-    };
-    let watched = tls.clone();
-    spawn_local(async move { watched.watch(WATCH, told).await });
-    let tls = tls.clone();
-    spawn_local(signals::hang_ups(move || told(tls.reload()))?);
+/// Reads certificates again when they change, and all such files on SIGHUP. Without any, SIGHUP ends
+/// the process, as when its terminal is closed.
+fn read_again(options: &ServeOptions, parts: &Parts) -> io::Result<()> {
+    fn tell(what: &str, result: Result<(), impl Display>) {
+        match result {
+            Ok(()) => output::line(format_args!("{what} read again")),
+            Err(error) => tracing::error!("the {what} stay as they were: {error}"),
+        }
+    }
+    let has_files = options.tls.tls_cert.is_some() || options.tls.tls_client_ca.is_some();
+    let tls = parts.tls.clone().filter(|_| has_files);
+    let tokens = parts.tokens.clone();
+    if let Some(tls) = tls.clone() {
+        spawn_local(async move {
+            tls.watch(WATCH, |result| tell("certificates", result))
+                .await
+        });
+    }
+    if tls.is_some() || tokens.is_some() {
+        spawn_local(signals::hang_ups(move || {
+            if let Some(tls) = &tls {
+                tell("certificates", tls.reload());
+            }
+            if let Some(tokens) = &tokens {
+                tell("tokens", tokens.reload());
+            }
+        })?);
+    }
     Ok(())
 }
 

@@ -116,8 +116,9 @@ pub(super) struct TlsOptions {
 /// Which clients are let in, and in which language.
 #[derive(Debug, Args)]
 pub(super) struct AdmissionOptions {
-    /// Pages that may connect, by their origin: https://example.com, https://*.example.com,
-    /// http://localhost:*; same for those of this server, any for all; may be repeated
+    /// Pages that may connect, by their origin, in which a * is any host below or any port:
+    /// https://*.example.com, http://localhost:*; same for those of this server, any for all; may be
+    /// repeated
     #[arg(long, default_value = "same", value_parser = origin, value_name = "ORIGIN")]
     pub(super) origin: Vec<String>,
 
@@ -138,7 +139,8 @@ pub(super) struct AdmissionOptions {
     pub(super) require_subprotocol: bool,
 
     /// Let in only clients that show one of the tokens in this file, a line each: in Authorization:
-    /// Bearer TOKEN, or, as a page can, among the subprotocols as bearer.TOKEN
+    /// Bearer TOKEN, or, as a page can, among the subprotocols as bearer.TOKEN; it is read again on
+    /// SIGHUP
     #[arg(long, value_name = "FILE")]
     pub(super) token_file: Option<PathBuf>,
 }

@@ -9,6 +9,7 @@ use crate::process;
 use crate::values::OrOff;
 use newswire::tls::{ServerTls, TlsError};
 use newswire::{Config, Origins, Subprotocols, TrustedProxies};
+use std::sync::Arc;
 
 /// Parts of a server, ready to be put together.
 pub(super) struct Parts {
@@ -16,7 +17,7 @@ pub(super) struct Parts {
     pub(super) tls: Option<ServerTls>,
     pub(super) origins: Origins,
     pub(super) subprotocols: Subprotocols,
-    pub(super) tokens: Option<Tokens>,
+    pub(super) tokens: Option<Arc<Tokens>>,
     pub(super) proxies: TrustedProxies,
     pub(super) root: Option<Root>,
 }
@@ -40,7 +41,7 @@ impl Parts {
                 tls: tls.ok()?,
                 origins: origins.ok()?,
                 subprotocols: subprotocols(&options.admission),
-                tokens: tokens.ok()?,
+                tokens: tokens.ok()?.map(Arc::new),
                 proxies: proxies.ok()?,
                 root: root.ok()?,
             })

@@ -117,6 +117,18 @@ fn clients_may_have_to_show_a_token() {
     let log = String::from_utf8(server.errors_of(6)).unwrap();
     assert!(!log.contains("-token") && !log.contains("wrong"), "{log}");
 
+    #[cfg(unix)]
+    {
+        let bearer = |token| status(&server, &format!("Authorization: Bearer {token}\r\n"));
+        std::fs::write(&file, "third-token\n").unwrap();
+        server.signal(rustix::process::Signal::HUP);
+        let mut tries = 0..200;
+        while bearer("third-token") != 101 {
+            assert!(tries.next().is_some(), "they are not read again");
+            std::thread::park_timeout(Duration::from_millis(20));
+        }
+        assert_eq!(bearer("first-token"), 401);
+    }
     for (content, part) in [("\n# none\n", "no token"), ("good\nsec ret\n", ":2: ")] {
         std::fs::write(&file, content).unwrap();
         let output = run(&["serve", "--check", flags[0], flags[1]]);
@@ -200,7 +212,7 @@ fn there_are_never_more_connections_than_files_may_be_open() {
         if status(&server, "") == 101 {
             return;
         }
-        std::thread::sleep(Duration::from_millis(20));
+        std::thread::park_timeout(Duration::from_millis(20));
     }
     panic!("nobody is let in any more");
 }

@@ -122,12 +122,17 @@ fn parts_and_conditions_are_understood() {
             "{range}: {answer}"
         );
     }
-    let answer = ask("Accept: */*");
-    let modified = answer
+    let answer_to_all = ask("Accept: */*");
+    let modified = answer_to_all
         .lines()
         .find_map(|line| line.strip_prefix("last-modified: "));
-    let modified = modified.expect(&answer);
+    let modified = modified.expect(&answer_to_all);
     let answer = ask(&format!("If-Modified-Since: {modified}"));
+    assert!(answer.starts_with("HTTP/1.1 304 "), "{answer}");
+    let etag = answer_to_all
+        .lines()
+        .find_map(|line| line.strip_prefix("etag: "));
+    let answer = ask(&format!("If-None-Match: {}", etag.expect(&answer_to_all)));
     assert!(answer.starts_with("HTTP/1.1 304 "), "{answer}");
     let answer = ask("If-Unmodified-Since: Sat, 01 Jan 2000 00:00:00 GMT");
     assert!(answer.starts_with("HTTP/1.1 412 "), "{answer}");
@@ -277,7 +282,7 @@ fn a_download_may_take_longer_than_a_handshake() {
     stream.write_all(request.as_bytes()).unwrap();
     let mut answer = Vec::new();
     for _ in 0..6 {
-        std::thread::sleep(Duration::from_millis(300));
+        std::thread::park_timeout(Duration::from_millis(300));
         (&mut stream)
             .take(1 << 20)
             .read_to_end(&mut answer)

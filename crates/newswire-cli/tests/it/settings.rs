@@ -324,3 +324,17 @@ async fn a_server_does_what_its_file_says() {
     while let Ok(Some(_)) = within(ws.recv()).await {}
     assert_eq!(ws.close_frame().unwrap().code, CloseCode::TOO_BIG);
 }
+
+#[test]
+fn the_configuration_of_the_guide_is_one() {
+    let guide = include_str!("../../../../docs/guide/newswire-serve.md");
+    let (_, rest) = guide.split_once("```toml\n").unwrap();
+    let (content, _) = rest.split_once("```").unwrap();
+    let path = file("guide", content);
+    let found = printed(print_config(&["--config", &path]));
+    let from_file = found
+        .values()
+        .filter(|(_, source)| source.starts_with(&path));
+    let written = content.lines().filter(|line| line.contains(" = "));
+    assert_eq!(from_file.count(), written.count());
+}

@@ -61,6 +61,7 @@ impl Stream {
     /// Any other I/O: what an HTTP server has upgraded, a pipe in memory, a TLS stream of one's
     /// own. Sockets of tokio become what they are, not boxes.
     #[must_use]
+    #[expect(clippy::missing_panics_doc, reason = "it never does")]
     pub fn from_io(io: impl Transport) -> Self {
         let mut io = Some(io);
         let slot: &mut dyn Any = &mut io;

@@ -218,14 +218,22 @@ impl<T: Transport> Inner<T> {
     #[inline]
     pub(super) fn next_at_hand(&mut self) -> Option<Message> {
         if self.seldom.is_some() {
-            if let Some(message) = self.take_unclaimed() {
-                return Some(message);
-            }
-            if self.seldom.as_deref().is_some_and(|it| it.rates.is_some()) {
-                return None;
-            }
+            return self.next_at_hand_seldom();
         }
         if self.unflushed {
+            return None;
+        }
+        self.connection.poll_whole_message()
+    }
+
+    /// The same, when there is something that there seldom is.
+    #[cold]
+    fn next_at_hand_seldom(&mut self) -> Option<Message> {
+        if let Some(message) = self.take_unclaimed() {
+            return Some(message);
+        }
+        let limited = self.seldom.as_deref().is_some_and(|it| it.rates.is_some());
+        if limited || self.unflushed {
             return None;
         }
         self.connection.poll_whole_message()

@@ -12,10 +12,6 @@ pub(super) struct Moved {
 }
 
 impl Moved {
-    const NONE: Self = Self {
-        received: 0,
-        sent: 0,
-    };
     pub(super) const RECEIVED: Self = Self {
         received: 1,
         sent: 0,
@@ -31,7 +27,8 @@ thread_local! {
     static CONNECTION: Cell<usize> = const { Cell::new(0) };
     /// What that turn may still spend, when the connection compresses.
     static LEFT: Cell<Budget> = const { Cell::new(Budget::WHOLE) };
-    static MOVED: Cell<Moved> = const { Cell::new(Moved::NONE) };
+    static RECEIVED: Cell<u32> = const { Cell::new(0) };
+    static SENT: Cell<u32> = const { Cell::new(0) };
 }
 
 /// Runs a turn of the connection at this address.
@@ -39,11 +36,15 @@ thread_local! {
 pub(super) fn run<R>(connection: usize, run: impl FnOnce() -> R) -> (R, Moved) {
     let outer = CONNECTION.replace(connection);
     let left = LEFT.replace(Budget::WHOLE);
-    let before = MOVED.replace(Moved::NONE);
+    let (received, sent) = (RECEIVED.replace(0), SENT.replace(0));
     let result = run();
     CONNECTION.set(outer);
     LEFT.set(left);
-    (result, MOVED.replace(before))
+    let moved = Moved {
+        received: RECEIVED.replace(received),
+        sent: SENT.replace(sent),
+    };
+    (result, moved)
 }
 
 /// Whether this is a turn of the connection at this address.
@@ -64,19 +65,11 @@ pub(super) fn set_left(left: Budget) {
 /// A message was received in this turn.
 #[inline]
 pub(super) fn received() {
-    let moved = MOVED.get();
-    MOVED.set(Moved {
-        received: moved.received.wrapping_add(1),
-        ..moved
-    });
+    RECEIVED.set(RECEIVED.get().wrapping_add(1));
 }
 
 /// A message was sent in this turn.
 #[inline]
 pub(super) fn sent() {
-    let moved = MOVED.get();
-    MOVED.set(Moved {
-        sent: moved.sent.wrapping_add(1),
-        ..moved
-    });
+    SENT.set(SENT.get().wrapping_add(1));
 }

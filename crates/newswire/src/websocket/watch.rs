@@ -31,6 +31,7 @@ impl<T: Transport> Inner<T> {
     }
 
     /// A message was moved outside a turn of the driver.
+    #[inline(never)]
     fn moved_elsewhere(&self, moved: Moved) {
         if let Some(driver) = &self.outside.driver {
             driver.wake_by_ref();

@@ -152,7 +152,7 @@ async fn a_message_as_large_as_may_be_comes_back() {
 }
 
 /// Tells why its connection ended.
-fn observed(ended: mpsc::Sender<RecvError>) -> impl newswire::Handler<(), (newswire::WebSocket,)> {
+fn observed(ended: mpsc::Sender<RecvError>) -> impl newswire::Handler<(), (WebSocket,)> {
     move |mut ws: WebSocket| {
         let ended = ended.clone();
         async move {

@@ -2,13 +2,16 @@
 
 use crate::support::{Http, Peer, REQUEST, assert_echoes, echo, exchange, frame, serve, within};
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
+use http_body::{Body, Frame};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use newswire::proto::{OpCode, Role};
 use newswire::{Config, PeerAddr, Server, TrustedProxies};
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -313,6 +316,112 @@ async fn a_body_may_come_in_pieces_behind_or_with_its_head() {
         let told = format!("POST /upload - 50000 bytes {body}");
         assert!(client.answer().await.1 == told, "{piece}");
     }
+}
+
+#[tokio::test]
+async fn answers_without_a_body_and_answers_in_pieces_are_followed_by_the_next() {
+    /// Gives pieces when it is asked, and not at once.
+    async fn answer(request: Request<Incoming>) -> Result<Response<Pieces>, Infallible> {
+        let pieces = if request.uri().path() == "/pieces" {
+            3
+        } else {
+            0
+        };
+        let mut response = Response::new(Pieces {
+            left: pieces,
+            waits: true,
+        });
+        if request.uri().path() == "/unchanged" {
+            *response.status_mut() = StatusCode::NOT_MODIFIED;
+        }
+        Ok(response)
+    }
+    struct Pieces {
+        left: usize,
+        waits: bool,
+    }
+    impl Body for Pieces {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            self.waits = !self.waits;
+            if !self.waits {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            if self.left == 0 {
+                return Poll::Ready(None);
+            }
+            self.left -= 1;
+            Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(b"piece")))))
+        }
+    }
+    let server = serve(|server| server.fallback(service_fn(answer))).await;
+    let mut client = Http::connect(&server).await;
+    for _ in 0..2 {
+        client
+            .send("HEAD /pieces HTTP/1.1\r\nHost: h\r\n\r\n")
+            .await;
+        assert_eq!(client.answer().await.1, "");
+        client
+            .send("GET /unchanged HTTP/1.1\r\nHost: h\r\n\r\n")
+            .await;
+        let (head, _) = client.answer().await;
+        assert!(head.starts_with("http/1.1 304 "), "{head}");
+        client.send("GET /pieces HTTP/1.1\r\nHost: h\r\n\r\n").await;
+        let (head, _) = client.answer().await;
+        assert!(
+            head.contains("\r\ntransfer-encoding: chunked\r\n"),
+            "{head}"
+        );
+        let chunks = "5\r\npiece\r\n5\r\npiece\r\n5\r\npiece\r\n0\r\n\r\n";
+        assert_eq!(client.exactly(chunks.len()).await, chunks);
+    }
+}
+
+#[tokio::test]
+async fn a_service_is_not_kept_at_work_for_a_client_that_has_gone() {
+    /// Tells when it is dropped.
+    struct Tell(mpsc::Sender<()>);
+    impl Drop for Tell {
+        fn drop(&mut self) {
+            let _ = self.0.try_send(());
+        }
+    }
+    let (dropped, mut drops) = mpsc::channel(1);
+    let config = Config::new().handshake_timeout(Duration::from_millis(300));
+    let server = serve(|server| {
+        server
+            .config(config)
+            .fallback(service_fn(move |request: Request<Incoming>| {
+                let tell = Tell(dropped.clone());
+                async move {
+                    let soon = request.uri().path() == "/soon";
+                    let wait = Duration::from_millis(if soon { 100 } else { 3_600_000 });
+                    tokio::time::sleep(wait).await;
+                    drop(tell);
+                    Ok::<_, Infallible>(Response::new(Full::new(Bytes::from("done"))))
+                }
+            }))
+    })
+    .await;
+    // Who only sends nothing more gets what comes soon.
+    let mut client = Http::connect(&server).await;
+    client.send("GET /soon HTTP/1.1\r\nHost: h\r\n\r\n").await;
+    within(client.stream.shutdown()).await.unwrap();
+    assert_eq!(client.answer().await.1, "done");
+    client.assert_ends().await;
+    within(drops.recv()).await.unwrap();
+    let mut client = Http::connect(&server).await;
+    client.send("GET /late HTTP/1.1\r\nHost: h\r\n\r\n").await;
+    // What comes meanwhile is for later.
+    client.send("GET /soon HTTP/1.1\r\nHost: h\r\n\r\n").await;
+    drop(client);
+    within(drops.recv()).await.expect("it is dropped");
 }
 
 #[tokio::test]

@@ -1,17 +1,17 @@
 //! A connection that comes back: what it keeps, what it tells, and when it stays away.
 
-use crate::support::{Served, echo, serve, serve_echo, within};
+use crate::support::{Served, serve, serve_echo, within};
 use newswire::reconnect::{Event, GivenUp, Lost, NotTaken, Policy, Reconnecting};
-use newswire::{CloseCode, Config, ConnectError, Connector, Message, WebSocket};
+use newswire::{CloseCode, ConnectError, Connector, Message, WebSocket};
+use std::future::pending;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use tokio::io::copy_bidirectional;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, copy};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::runtime::Handle;
 use tokio::task::{JoinHandle, JoinSet};
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 /// One that loses no time.
 fn quick() -> Policy {
@@ -46,7 +46,7 @@ impl Line {
             addr: listener.local_addr().unwrap(),
             up: None,
         };
-        line.up = Some(tokio::spawn(pass(listener, server)));
+        line.up = Some(tokio::spawn(pass(listener, server, u64::MAX)));
         line
     }
 
@@ -58,12 +58,18 @@ impl Line {
         }
     }
 
-    fn restore(&mut self, server: SocketAddr) {
+    /// It is back. A narrow one gets stuck.
+    fn restore(&mut self, server: SocketAddr, narrow: bool) {
         let socket = TcpSocket::new_v4().unwrap();
         socket.set_reuseaddr(true).unwrap();
+        let mut most = u64::MAX;
+        if narrow {
+            socket.set_recv_buffer_size(4096).unwrap();
+            most = NARROW;
+        }
         socket.bind(self.addr).unwrap();
         let listener = socket.listen(64).unwrap();
-        self.up = Some(tokio::spawn(pass(listener, server)));
+        self.up = Some(tokio::spawn(pass(listener, server, most)));
     }
 
     fn url(&self) -> String {
@@ -71,13 +77,25 @@ impl Line {
     }
 }
 
-async fn pass(listener: TcpListener, server: SocketAddr) {
+/// Passes everything on, but of what comes from here at most so many bytes.
+async fn pass(listener: TcpListener, server: SocketAddr, most: u64) {
     let mut connections = JoinSet::new();
     loop {
-        let (mut near, _) = listener.accept().await.unwrap();
+        let (near, _) = listener.accept().await.unwrap();
         connections.spawn(async move {
-            let mut far = TcpStream::connect(server).await?;
-            copy_bidirectional(&mut near, &mut far).await
+            let far = TcpStream::connect(server).await?;
+            let (near, mut to_near) = near.into_split();
+            let (mut from_far, mut far) = far.into_split();
+            let mut near = near.take(most);
+            let there = async {
+                copy(&mut near, &mut far).await?;
+                if near.limit() == 0 {
+                    pending::<()>().await;
+                }
+                far.shutdown().await
+            };
+            let back = copy(&mut from_far, &mut to_near);
+            tokio::try_join!(there, back).map(drop)
         });
     }
 }
@@ -143,7 +161,7 @@ async fn each_change_of_state_is_an_event() {
             other => panic!("{other:?}"),
         }
     }
-    line.restore(server.addr);
+    line.restore(server.addr, false);
     loop {
         match next(&mut ws).await {
             Event::Open { before, .. } => break assert_eq!(before, 1),
@@ -324,7 +342,7 @@ async fn the_hook_runs_on_each_connection_before_what_waits_is_sent() {
     ws.send("first").unwrap();
     assert_eq!(message(&mut ws).await, "first".into());
     line.cut().await;
-    line.restore(server.addr);
+    line.restore(server.addr, false);
     assert!(matches!(next(&mut ws).await, Event::Lost { .. }));
     ws.send("second").unwrap();
     let mut refused = false;
@@ -387,8 +405,6 @@ async fn closing_ends_it_whatever_it_is_waiting_for() {
 
 #[tokio::test]
 async fn a_servers_retry_after_is_waited_for() {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("ws://{}/", listener.local_addr().unwrap());
     let serving = tokio::spawn(async move {
@@ -409,8 +425,7 @@ async fn a_servers_retry_after_is_waited_for() {
     within(serving).await.unwrap();
 }
 
-/// How often the server is killed, and how many messages are sent meanwhile: a tenth of it unless
-/// `NEWSWIRE_KILLS` says how often.
+/// How often the connection is cut.
 fn kills() -> u64 {
     match std::env::var("NEWSWIRE_KILLS") {
         Ok(kills) => kills.parse().expect("NEWSWIRE_KILLS is a number"),
@@ -418,86 +433,96 @@ fn kills() -> u64 {
     }
 }
 
-/// Numbered messages, a hundred for each time that the server is killed. On each connection the
-/// first echo is of the first message that was not handed to an earlier one, and each further echo
-/// of the next message: so none is repeated, none that waited is lost, and the order is kept.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_that_waits_is_lost_or_repeated_when_the_server_is_killed_again_and_again() {
+/// How many messages are queued whenever a connection is open.
+const ROUND: u64 = 100;
+
+/// Every third line passes no more than this on, so that it is cut in the middle of a message.
+const NARROW: u64 = 200_000;
+
+/// On each connection the first echo is of the first message that was not handed to the network
+/// before, and each further one of the next message: so none is repeated, none that waited is lost,
+/// and the order is kept.
+#[tokio::test]
+async fn nothing_that_waits_is_lost_or_repeated_however_often_the_connection_is_cut() {
     let kills = kills();
-    let total = kills * 100;
-    let server = serve(|server| server.route("/echo", echo)).await;
+    let server = serve_echo().await;
     let mut line = Line::to(server.addr).await;
-    let config = Config::new().handshake_timeout(Duration::from_millis(500));
-    let connector = Connector::new().config(config);
-    let policy = quick().outbox(200, 1 << 20);
-    let mut ws = connector.reconnecting(&line.url(), policy);
+    let policy = quick().outbox(2 * ROUND as usize, 32 << 20);
+    let mut ws = Connector::new().reconnecting(&line.url(), policy);
     let outbox = ws.outbox();
 
-    // Kills when so much has been echoed, so that all of them come while messages are under way.
-    let echoed = Arc::new(AtomicU64::new(0));
-    let seen = Arc::clone(&echoed);
-    let addr = server.addr;
-    let killing = tokio::spawn(async move {
-        for kill in 1..=kills {
-            while seen.load(Ordering::Relaxed) < kill * 90 {
-                sleep(Duration::from_millis(1)).await;
-            }
-            line.cut().await;
-            line.restore(addr);
-        }
-        line
-    });
-    let sender = outbox.clone();
-    let sending = tokio::spawn(async move {
-        for n in 0..total {
-            while let Err(NotTaken::Full(_)) = sender.send(n.to_string()) {
-                sleep(Duration::from_millis(1)).await;
-            }
-        }
-    });
-
-    let (mut expected, mut opened, mut repeats, mut lost) = (0, 0, 0, 0);
-    let mut tasks = 0;
-    while expected < total {
-        match within(ws.recv()).await.unwrap().expect("it goes on") {
+    let (mut expected, mut queued, mut opened) = (0, 0, 0);
+    let (mut echoes, mut lost_messages, mut repeated, mut tasks) = (0, 0, 0, 0);
+    loop {
+        match next(&mut ws).await {
             Event::Open { before, .. } => {
                 assert_eq!(before, opened);
                 opened += 1;
+                echoes = 0;
+                let padding = if is_narrow(opened) {
+                    noise(64 * 1024)
+                } else {
+                    String::new()
+                };
+                for n in queued..queued + ROUND {
+                    ws.send(format!("{n} {padding}")).unwrap();
+                }
+                queued += ROUND;
                 tasks = tasks.max(Handle::current().metrics().num_alive_tasks());
             }
             Event::Message(message) => {
-                let n: u64 = message.as_text().unwrap().parse().unwrap();
+                let text = message.as_text().unwrap();
+                let n: u64 = text.split(' ').next().unwrap().parse().unwrap();
                 assert_eq!(n, expected, "on connection {opened}");
                 expected += 1;
-                echoed.store(expected, Ordering::Relaxed);
+                echoes += 1;
+                let enough = if is_narrow(opened) {
+                    2
+                } else {
+                    opened * 37 % ROUND
+                };
+                if opened <= kills && echoes == enough.max(1) {
+                    line.cut().await;
+                    line.restore(server.addr, is_narrow(opened + 1));
+                }
             }
-            Event::Lost { repeats: again, .. } => {
-                repeats += u64::from(again);
+            Event::Lost { repeats, .. } => {
+                repeated += u64::from(repeats);
                 // What was handed to the network and not echoed may be lost, and only that.
                 let sent = outbox.sent();
-                assert!(sent >= expected, "{sent} sent, {expected} echoed");
-                lost += sent - expected;
+                assert!(
+                    (expected..=queued).contains(&sent),
+                    "{sent} of {queued} sent"
+                );
+                lost_messages += sent - expected;
                 expected = sent;
-                echoed.store(expected, Ordering::Relaxed);
             }
             Event::Waiting { .. } => {}
             other => panic!("{other:?}"),
         }
-        assert!(outbox.len() <= 200);
+        if expected == queued && opened > kills {
+            break;
+        }
     }
-    within(sending).await.unwrap();
-    // Those at the end of which no connection was left may not have come.
-    killing.abort();
-    assert!(opened > kills / 2, "{opened} connections");
-    assert!(
-        repeats < opened,
-        "{repeats} begun again on {opened} connections"
-    );
-    assert!(
-        lost < total / 2,
-        "{lost} of {total} were under way when a line was cut"
-    );
+    assert_eq!((opened, queued), (kills + 1, (kills + 1) * ROUND));
     assert_eq!((outbox.len(), outbox.bytes()), (0, 0));
-    // The accept loops, the pumps and handlers of a connection that is ending, and the next one.
-    assert!(tasks < 30, "{tasks} tasks");
+    assert!(lost_messages < queued, "all {queued} were lost");
+    // Those in the middle of which the line was cut were sent again, and came once.
+    assert!(repeated > 0, "no message was cut");
+    // The accept loops, and what passes on and serves a connection and the one before it.
+    assert!(tasks < 20, "{tasks} tasks");
+}
+
+/// Text that cannot be compressed much.
+fn noise(len: usize) -> String {
+    let mut state = 1_u32;
+    let mut letter = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        char::from(b'0' + (state >> 24) as u8 % 64)
+    };
+    (0..len).map(|_| letter()).collect()
+}
+
+fn is_narrow(connection: u64) -> bool {
+    connection.is_multiple_of(3)
 }

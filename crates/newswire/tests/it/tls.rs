@@ -246,10 +246,10 @@ async fn files_that_change_are_noticed_and_an_error_in_them_is_told_once() {
     let localhost = Localhost::new();
     let tls = localhost.server();
     let watched = tls.clone();
-    let (told, mut tells) = mpsc::unbounded_channel();
+    let (told, mut tells) = mpsc::channel(16);
     let watching = tokio::spawn(async move {
         let tell = |reloaded: Result<(), TlsError>| {
-            let _ = told.send(reloaded.map_err(|error| error.to_string()));
+            let _ = told.try_send(reloaded.map_err(|error| error.to_string()));
         };
         watched.watch(Duration::from_millis(5), tell).await;
     });

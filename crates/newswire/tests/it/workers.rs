@@ -94,7 +94,7 @@ impl Drop for Tell {
 }
 
 /// Echoes, and leaves a task behind that only the end of its thread ends.
-fn leave_task(tell: mpsc::Sender<()>) -> impl newswire::Handler<(), (newswire::WebSocket,)> {
+fn leave_task(tell: mpsc::Sender<()>) -> impl newswire::Handler<(), (WebSocket,)> {
     move |ws: WebSocket| {
         let tell = Tell(tell.clone());
         tokio::spawn(async move {

@@ -109,14 +109,12 @@ fn known(question: Question) -> Vec<Known> {
     } else {
         COMPRESSING
     };
-    let special = chosen
-        .iter()
-        .map(|&(name, file, arguments, origin)| Known {
-            name,
-            file,
-            arguments,
-            origin,
-        });
+    let special = chosen.iter().map(|&(name, file, arguments, origin)| Known {
+        name,
+        file,
+        arguments,
+        origin,
+    });
     let plain = SERVERS.iter().map(|&(name, origin)| Known {
         name,
         file: name,

@@ -3,6 +3,7 @@
 
 use super::file::{Kind, quoted};
 use super::{Setting, Settings, Source, shown, variable_name};
+use std::ffi::OsString;
 use std::fmt::{self, Display, Formatter};
 use std::path::Path;
 
@@ -53,7 +54,7 @@ impl Setting {
     /// `name = value  # from where`.
     fn assign(&self, f: &mut Formatter<'_>, file: Option<&Path>) -> fmt::Result {
         // Where the file will be is not known here.
-        let absolute = |value| match std::path::absolute(value) {
+        let absolute = |value: &OsString| match std::path::absolute(value) {
             Ok(path) if self.is_path() => path.to_string_lossy().into_owned(),
             _ => value.to_string_lossy().into_owned(),
         };

@@ -16,7 +16,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 /// A connection and those that follow it.
-pub(super) struct Drive {
+pub(super) struct Life {
     pub(super) connector: Connector,
     pub(super) url: String,
     pub(super) policy: Policy,
@@ -30,7 +30,7 @@ struct Failure {
     retry_after: Duration,
 }
 
-impl Drive {
+impl Life {
     /// Runs until the user closes, or there is no use in going on.
     pub(super) async fn run(self) -> Result<(), GivenUp> {
         let mut opened = 0;

@@ -33,7 +33,7 @@ mod policy;
 pub use outbox::{NotTaken, Outbox};
 pub use policy::Policy;
 
-use self::drive::Drive;
+use self::drive::Life;
 use super::Connector;
 use crate::error::{Error, RecvError};
 use newswire_proto::{CloseCode, CloseFrame, CommandError, Message, Utf8Bytes};
@@ -49,7 +49,7 @@ impl Connector {
     #[must_use]
     pub fn reconnecting(&self, url: &str, policy: Policy) -> Reconnecting {
         let outbox = Outbox::new(&policy);
-        let drive = Drive {
+        let life = Life {
             connector: self.clone(),
             url: url.to_owned(),
             policy,
@@ -57,7 +57,7 @@ impl Connector {
         };
         Reconnecting {
             outbox,
-            drive: Some(Box::pin(drive.run())),
+            drive: Some(Box::pin(life.run())),
         }
     }
 }
@@ -67,8 +67,11 @@ impl Connector {
 /// drops the connection.
 pub struct Reconnecting {
     outbox: Outbox,
-    drive: Option<Pin<Box<dyn Future<Output = Result<(), GivenUp>> + Send>>>,
+    drive: Option<Drive>,
 }
+
+/// Everything that happens until the end, once it is polled.
+type Drive = Pin<Box<dyn Future<Output = Result<(), GivenUp>> + Send>>;
 
 /// What has happened.
 #[derive(Debug)]

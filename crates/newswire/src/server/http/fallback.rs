@@ -7,17 +7,21 @@ use crate::server::Service;
 use crate::server::request::Arrival;
 use http::header::CONNECTION;
 use http::{HeaderValue, Request, Response};
-use http_body::Body;
+use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use newswire_proto::handshake::HeadLimits;
+use pin_project_lite::pin_project;
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::{Context, Poll};
 use tower_service::Service as TowerService;
 
 type BoxFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -72,6 +76,7 @@ where
         mut closing,
     } = conversation;
     let limits = service.config.head;
+    let answered = io.answered();
     let answer = service_fn(move |mut request: Request<Incoming>| {
         let mut arrival = arrival.clone();
         service.look_through_proxies(&mut arrival, request.headers());
@@ -79,8 +84,10 @@ where
         // Where it ends is not known here, so nothing behind it is taken for a request.
         let is_last = body_len(&request).is_none();
         let answer = answering.call(request);
+        let answered = Arc::clone(&answered);
         async move {
-            let mut response = answer.await?;
+            let response = answer.await?;
+            let mut response = response.map(|body| Tracked { body, answered });
             if is_last {
                 let close = HeaderValue::from_static("close");
                 response.headers_mut().insert(CONNECTION, close);
@@ -104,13 +111,46 @@ where
 fn builder(limits: HeadLimits) -> http1::Builder {
     let mut builder = http1::Builder::new();
     builder
-        // While a request is answered nothing is read but its body.
-        .half_close(true)
         // All heads have been read before, under the same limits.
         .max_headers(limits.max_headers)
         .max_header_size(limits.max_bytes)
         .max_buf_size(limits.max_bytes.max(LEAST_BUFFER) + LEAST_BUFFER);
     builder
+}
+
+pin_project! {
+    /// The body of an answer, which tells when hyper has taken all of it.
+    struct Tracked<B> {
+        #[pin]
+        body: B,
+        answered: Arc<AtomicBool>,
+    }
+
+    impl<B> PinnedDrop for Tracked<B> {
+        fn drop(this: Pin<&mut Self>) {
+            this.answered.store(true, Relaxed);
+        }
+    }
+}
+
+impl<B: Body> Body for Tracked<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        self.project().body.poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
 }
 
 impl fmt::Debug for Fallback {

@@ -18,6 +18,8 @@ use std::future::Future;
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep, sleep_until, timeout};
@@ -91,6 +93,12 @@ pub(super) struct Io {
     /// How many of these are of a head that is passed on.
     head: usize,
     coming: Coming,
+    /// The request that was passed on last is not answered yet.
+    answering: bool,
+    /// hyper has all of the answer.
+    answered: Arc<AtomicBool>,
+    /// The peer sends nothing more, and may have gone.
+    ended: bool,
     /// hyper has been told that this is the end.
     next: Option<Next>,
     /// By when what is coming must be there, once somebody waits for it.
@@ -118,6 +126,9 @@ impl Io {
             bytes: first.bytes,
             head: 0,
             coming: Coming::Rest,
+            answering: true,
+            answered: Arc::default(),
+            ended: false,
             next: None,
             due: None,
             waiting: None,
@@ -132,6 +143,8 @@ impl Io {
     /// A head is for hyper, and so is the body behind it.
     fn pass_on(&mut self, head: &Head<Request<()>>) {
         self.head = head.len;
+        self.answering = true;
+        self.answered.store(false, Relaxed);
         self.coming = match body_len(&head.message) {
             Some(0) => self.next_head(),
             Some(len) => Coming::Body(len),
@@ -142,6 +155,11 @@ impl Io {
             Coming::Head(_) => None,
             _ => Some(deadline(self.service.config.handshake_timeout)),
         });
+    }
+
+    /// Where it is told that hyper has all of an answer.
+    pub(super) fn answered(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.answered)
     }
 
     fn next_head(&self) -> Coming {
@@ -199,20 +217,45 @@ impl Io {
         }
     }
 
+    /// Reads what comes while a request is answered, as far as there is room: it is for later. Ready
+    /// when the peer is taken to have gone.
+    fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.ended {
+            if self.bytes.len() >= self.service.config.head.max_bytes {
+                return Poll::Pending;
+            }
+            if ready!(self.poll_fill(cx))? == 0 {
+                // Who has only ended its sending still gets an answer that comes soon.
+                self.ended = true;
+                self.wait_until(None);
+            }
+        }
+        self.poll_due(cx).map(Ok)
+    }
+
     /// Reads more, in time. The end is no bytes.
     fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let stream = self.stream.as_mut().ok_or_else(gone)?;
-        self.bytes.reserve(1024);
-        if let Poll::Ready(read) = pin!(stream.read_buf(&mut self.bytes)).poll(cx) {
+        if let Poll::Ready(read) = self.poll_fill(cx) {
             return Poll::Ready(read);
         }
+        ready!(self.poll_due(cx));
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+
+    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let stream = self.stream.as_mut().ok_or_else(gone)?;
+        self.bytes.reserve(1024);
+        pin!(stream.read_buf(&mut self.bytes)).poll(cx)
+    }
+
+    /// Ready when what is waited for should be there.
+    fn poll_due(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let limit = self.service.config.handshake_timeout;
         let due = *self.due.get_or_insert_with(|| deadline(limit));
         let waiting = self
             .waiting
             .get_or_insert_with(|| Box::pin(sleep_until(due)));
-        ready!(waiting.as_mut().poll(cx));
-        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+        waiting.as_mut().poll(cx)
     }
 
     /// `polled`, or an error when the peer has taken nothing for too long.
@@ -266,11 +309,16 @@ impl AsyncRead for Io {
                 self.pass(buffer);
                 return Poll::Ready(Ok(()));
             }
+            let between = matches!(self.coming, Coming::Head(_));
+            if between && self.answering {
+                ready!(self.poll_gone(cx))?;
+                self.next = Some(Next::End);
+                continue;
+            }
             self.look();
             if self.next.is_some() || self.passable() > 0 {
                 continue;
             }
-            let between = matches!(self.coming, Coming::Head(_));
             match ready!(self.poll_more(cx)) {
                 Ok(0) => self.next = Some(Next::End),
                 Ok(_) => {}
@@ -316,6 +364,12 @@ impl AsyncWrite for Io {
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let stream = self.stream.as_mut().ok_or_else(gone)?;
         let polled = Pin::new(stream).poll_flush(cx);
+        if polled.is_ready() && self.answering && self.answered.load(Relaxed) {
+            self.answering = false;
+            if matches!(self.coming, Coming::Head(_)) {
+                self.wait_until(None);
+            }
+        }
         self.in_time(polled, cx)
     }
 

@@ -65,6 +65,17 @@ impl Http {
         })
     }
 
+    /// The next so many bytes.
+    #[track_caller]
+    pub(crate) fn exactly(&mut self, len: usize) -> impl Future<Output = String> {
+        within(async move {
+            while self.input.len() < len {
+                assert!(self.read().await, "the end too early");
+            }
+            self.take(len)
+        })
+    }
+
     fn take(&mut self, len: usize) -> String {
         String::from_utf8(self.input.drain(..len).collect()).unwrap()
     }
