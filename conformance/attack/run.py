@@ -31,6 +31,7 @@ import smuggling
 import text
 import tls
 from cases import CASES, MIB
+from wire import Fault
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 GROUPS = [handshake, smuggling, frames, text, closing, deflate, limits, tls, endurance, slow]
@@ -126,7 +127,10 @@ def main():
 
     began = time.monotonic()
     program = os.path.abspath(arguments.server)
-    verdicts, echoes = asyncio.run(runner.run(cases, program, arguments.logs.resolve(), report))
+    try:
+        verdicts, echoes = asyncio.run(runner.run(cases, program, arguments.logs.resolve(), report))
+    except* Fault as faults:
+        sys.exit("\n".join(str(fault) for fault in faults.exceptions))
     seconds = time.monotonic() - began
     failed = sum(not verdict.passed for verdict in verdicts)
     if arguments.json:

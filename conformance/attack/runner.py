@@ -129,10 +129,7 @@ class Lane:
         return Server(self.program, ["--workers", str(WORKERS), *flags], log)
 
     async def start(self):
-        try:
-            self.server = self.start_server(LANES[self.name])
-        except Fault as fault:
-            raise SystemExit(str(fault)) from None
+        self.server = self.start_server(LANES[self.name])
         self.bystanders = Bystanders(self.server.address, WORKERS)
         try:
             await self.bystanders.start()

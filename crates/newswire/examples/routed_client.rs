@@ -1,6 +1,11 @@
 //! Says each argument after the first to an echo server and prints what comes back: through the proxy
 //! that the environment names, or the one in `NEWSWIRE_PROXY`, for all hosts. When there is no way it
 //! prints the step that failed and why, and exits with 1.
+//!
+//! ```console
+//! $ HTTP_PROXY=http://127.0.0.1:3128 cargo run -p newswire --features proxy \
+//!       --example routed_client ws://example.com/echo hello
+//! ```
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program")]
 
 use newswire::{ConnectError, Connector, Proxy};

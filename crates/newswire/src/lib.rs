@@ -59,6 +59,8 @@ mod client;
 mod compression;
 mod config;
 mod error;
+#[cfg(any(feature = "client", feature = "server"))]
+mod grammar;
 mod rate;
 #[cfg(feature = "server")]
 pub mod server;

@@ -80,13 +80,8 @@ fn read(path: &Path) -> Result<Arc<[String]>, String> {
         .map_err(|error| format!("cannot read {shown}: {error}; see --token-file"))?;
     let lines = text.lines().map(str::trim).zip(1..);
     let lines = lines.filter(|(line, _)| !line.is_empty() && !line.starts_with('#'));
-    let tokens = lines.map(|(line, number)| {
-            token(line).map_err(|_| {
-                format!(
-                    "{shown}:{number}: a token has letters, digits and !#$%&'*+-.^_`|~, and nothing else"
-                )
-            })
-        });
+    let tokens = lines
+        .map(|(line, number)| token(line).map_err(|advice| format!("{shown}:{number}: {advice}")));
     let tokens = tokens.collect::<Result<Vec<_>, _>>()?;
     if tokens.is_empty() {
         return Err(format!(

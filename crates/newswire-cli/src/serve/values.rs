@@ -53,7 +53,7 @@ pub(super) fn token(text: &str) -> Result<String, String> {
     if !text.is_empty() && text.bytes().all(legal) {
         Ok(text.to_owned())
     } else {
-        Err("a name has letters, digits and !#$%&'*+-.^_`|~, and nothing else".to_owned())
+        Err("it has letters, digits and !#$%&'*+-.^_`|~, and nothing else".to_owned())
     }
 }
 

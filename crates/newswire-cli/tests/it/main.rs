@@ -11,6 +11,7 @@ mod arguments;
 mod bench;
 mod bench_failures;
 mod bench_server;
+mod bench_tls;
 mod compression;
 mod echo;
 mod files;

@@ -1,5 +1,6 @@
 //! The headers in which a client says who it is, and the ones that do not go to another origin.
 
+use crate::grammar;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::header::{AUTHORIZATION, COOKIE, HOST, InvalidHeaderValue};
@@ -28,15 +29,12 @@ pub(super) fn secret(value: &str) -> Result<HeaderValue, InvalidHeaderValue> {
     Ok(value)
 }
 
-/// RFC 6265 §4.1.1: a cookie's name is a token, and of its value: "US-ASCII characters excluding
-/// CTLs, whitespace DQUOTE, comma, semicolon, and backslash".
+/// RFC 6265 §4.1.1: a cookie's name is a token, and its value may have quotes around it.
 pub(super) fn is_cookie(name: &str, value: &str) -> bool {
-    let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    let octet = |byte: u8| byte.is_ascii_graphic() && !b"\",;\\".contains(&byte);
     let quoted = value
         .strip_prefix('"')
         .and_then(|rest| rest.strip_suffix('"'));
-    !name.is_empty() && name.bytes().all(token) && quoted.unwrap_or(value).bytes().all(octet)
+    grammar::is_token(name) && grammar::is_cookie_value(quoted.unwrap_or(value))
 }
 
 /// Takes away what another origin must not see: credentials, cookies, whatever is marked as

@@ -1,6 +1,7 @@
 //! Cookies (RFC 6265): those that a client sends with its handshake, and those that an answer sets.
 //! Values in, values out; what a cookie means is the application's matter.
 
+use crate::grammar;
 use http::HeaderMap;
 use http::header::{COOKIE, HeaderValue};
 use std::fmt;
@@ -141,14 +142,10 @@ impl SetCookie {
     /// # Errors
     /// [`CookieError`] when name, value, path or domain have characters that may not stand there.
     pub fn to_header_value(&self) -> Result<HeaderValue, CookieError> {
-        let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-        if self.name.is_empty() || !self.name.bytes().all(token) {
+        if !grammar::is_token(&self.name) {
             return Err(CookieError::Name(self.name.clone()));
         }
-        // RFC 6265 §4.1.1: "US-ASCII characters excluding CTLs, whitespace DQUOTE, comma, semicolon,
-        // and backslash"
-        let octet = |byte: u8| byte.is_ascii_graphic() && !b"\",;\\".contains(&byte);
-        if !self.value.bytes().all(octet) {
+        if !grammar::is_cookie_value(&self.value) {
             return Err(CookieError::Value(self.name.clone()));
         }
         let mut text = format!("{}={}", self.name, self.value);

@@ -2,6 +2,8 @@
 //! WebSocket goes to hyper, request by request; what the rules of a route say is in `judge.rs`.
 
 #[cfg(feature = "http")]
+mod chunks;
+#[cfg(feature = "http")]
 mod fallback;
 #[cfg(feature = "http")]
 mod keep_alive;

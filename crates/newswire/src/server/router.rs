@@ -8,7 +8,7 @@ use std::fmt;
 
 /// Paths and the routes that they lead to, with a state that all their handlers share.
 ///
-/// A path may have parameters: `{name}` matches one segment or a part of it, `{*name}` at the end
+/// A path may have parameters: `{name}` matches one segment, `{*name}` at the end
 /// all that is left. [`Request::param`](super::Request::param) gives their values. A path without
 /// parameters is preferred to one with. Paths are compared as they are sent, without a query; a
 /// slash at the end makes another path.

@@ -5,6 +5,10 @@ use super::budget::Budget;
 use std::cell::Cell;
 
 /// How many messages were moved.
+#[cfg_attr(
+    not(feature = "server"),
+    expect(dead_code, reason = "only a server counts")
+)]
 #[derive(Clone, Copy, Default)]
 pub(super) struct Moved {
     pub(super) received: u32,

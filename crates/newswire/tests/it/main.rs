@@ -25,6 +25,8 @@ mod forwarded;
 mod garbage;
 mod handlers;
 mod handshake_deadlines;
+#[cfg(feature = "http")]
+mod keep_alive;
 mod limits;
 mod metrics;
 mod origins;

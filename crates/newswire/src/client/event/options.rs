@@ -6,6 +6,7 @@ use super::ports;
 use super::remote::{Remote, SpawnError};
 use super::{WebSocket, remote};
 use crate::client::Connector;
+use crate::grammar::is_token;
 use url::Url;
 
 /// How many bytes of messages may wait to be dispatched unless told otherwise.
@@ -198,7 +199,7 @@ fn not_a_url(text: &str, error: url::ParseError) -> DomException {
 /// Names that differ only in case count as the same, as the public tests have it.
 fn check_protocols(protocols: &[String]) -> Result<(), DomException> {
     for (at, name) in protocols.iter().enumerate() {
-        if name.is_empty() || !name.bytes().all(is_token_byte) {
+        if !is_token(name) {
             return Err(DomException::syntax(format!(
                 "the subprotocol {name:?} is not a token: use letters, digits and !#$%&'*+-.^_`|~"
             )));
@@ -210,12 +211,6 @@ fn check_protocols(protocols: &[String]) -> Result<(), DomException> {
         }
     }
     Ok(())
-}
-
-/// RFC 6455 §4.1: "characters in the range U+0021 to U+007E not including separator characters as
-/// defined in [RFC2616]".
-fn is_token_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 /// What the constructor has found, ready to be connected to.

@@ -125,7 +125,7 @@ impl Policy {
 
     /// What to do on each connection before what waits is sent, such as subscribing again. It takes
     /// the connection and how many there were before it, 0 for the first, and gives it back. An
-    /// error counts as a failed attempt.
+    /// error counts as a failed attempt. It has no timeout of its own.
     ///
     /// ```
     /// use newswire::WebSocket;

@@ -3,13 +3,14 @@
 //! hyper sees nothing of the next request before it has answered the one before. What the answers
 //! are is not known here.
 
+use super::chunks::Chunks;
 use super::fallback::{Conversation, Fallback};
 use super::{LINGER, Received, deadline, linger, refuse};
 use crate::server::Service;
 use crate::server::registry::Registered;
 use crate::server::request::Arrival;
 use crate::transport::Stream;
-use bytes::{Buf, BytesMut};
+use bytes::BytesMut;
 use http::Request;
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use newswire_proto::handshake::{Head, HeadReader, Rejection};
@@ -115,8 +116,8 @@ enum Coming {
     Head(HeadReader),
     /// So many bytes of a body, then a head.
     Body(u64),
-    /// A body whose end is not known here.
-    Rest,
+    /// A body in chunks, and nothing behind it.
+    Rest(Chunks),
 }
 
 impl Io {
@@ -125,7 +126,7 @@ impl Io {
             stream: Some(first.stream),
             bytes: first.bytes,
             head: 0,
-            coming: Coming::Rest,
+            coming: Coming::Body(0),
             answering: true,
             answered: Arc::default(),
             ended: false,
@@ -148,7 +149,7 @@ impl Io {
         self.coming = match body_len(&head.message) {
             Some(0) => self.next_head(),
             Some(len) => Coming::Body(len),
-            None => Coming::Rest,
+            None => Coming::Rest(Chunks::new()),
         };
         self.wait_until(match self.coming {
             // The time begins when the answer has been sent.
@@ -180,22 +181,29 @@ impl Io {
                 .bytes
                 .len()
                 .min(usize::try_from(len).unwrap_or(usize::MAX)),
-            Coming::Rest => self.bytes.len(),
+            Coming::Rest(_) => self.bytes.len(),
         }
     }
 
     fn pass(&mut self, buffer: &mut ReadBuf<'_>) {
         let len = self.passable().min(buffer.remaining());
-        buffer.put_slice(&self.bytes[..len]);
-        self.bytes.advance(len);
+        let passed = self.bytes.split_to(len);
+        buffer.put_slice(&passed);
         if self.head > 0 {
             self.head -= len;
-        } else if let Coming::Body(left) = &mut self.coming {
-            *left -= len as u64;
-            if *left == 0 {
-                self.coming = self.next_head();
-                self.wait_until(None);
+            return;
+        }
+        let is_whole = match &mut self.coming {
+            Coming::Head(_) => false,
+            Coming::Body(left) => {
+                *left -= len as u64;
+                *left == 0
             }
+            Coming::Rest(chunks) => chunks.skip(&passed),
+        };
+        if is_whole {
+            self.coming = self.next_head();
+            self.wait_until(None);
         }
     }
 
@@ -368,6 +376,8 @@ impl AsyncWrite for Io {
             self.answering = false;
             if matches!(self.coming, Coming::Head(_)) {
                 self.wait_until(None);
+                // hyper waits for bytes that may be here already.
+                cx.waker().wake_by_ref();
             }
         }
         self.in_time(polled, cx)
