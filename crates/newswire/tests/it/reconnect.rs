@@ -1,16 +1,16 @@
 //! A connection that comes back: what it keeps, what it tells, and when it stays away.
 
+mod line;
+
+use self::line::Line;
 use crate::support::{Served, serve, serve_echo, within};
 use newswire::reconnect::{Event, GivenUp, Lost, NotTaken, Policy, Reconnecting};
 use newswire::{CloseCode, ConnectError, Connector, Message, WebSocket};
-use std::future::pending;
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, copy};
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
 use tokio::runtime::Handle;
-use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 
 /// One that loses no time.
@@ -30,73 +30,6 @@ async fn message(ws: &mut Reconnecting) -> Message {
         if let Event::Message(message) = next(ws).await {
             return message;
         }
-    }
-}
-
-/// A line to a server that can be cut, and answers at the same address again.
-struct Line {
-    addr: SocketAddr,
-    up: Option<JoinHandle<()>>,
-}
-
-impl Line {
-    async fn to(server: SocketAddr) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let mut line = Self {
-            addr: listener.local_addr().unwrap(),
-            up: None,
-        };
-        line.up = Some(tokio::spawn(pass(listener, server, u64::MAX)));
-        line
-    }
-
-    /// Everything that is under way is lost, as when a process is killed.
-    async fn cut(&mut self) {
-        if let Some(up) = self.up.take() {
-            up.abort();
-            let _ = up.await;
-        }
-    }
-
-    /// It is back. A narrow one gets stuck.
-    fn restore(&mut self, server: SocketAddr, narrow: bool) {
-        let socket = TcpSocket::new_v4().unwrap();
-        socket.set_reuseaddr(true).unwrap();
-        let mut most = u64::MAX;
-        if narrow {
-            socket.set_recv_buffer_size(4096).unwrap();
-            most = NARROW;
-        }
-        socket.bind(self.addr).unwrap();
-        let listener = socket.listen(64).unwrap();
-        self.up = Some(tokio::spawn(pass(listener, server, most)));
-    }
-
-    fn url(&self) -> String {
-        format!("ws://{}/echo", self.addr)
-    }
-}
-
-/// Passes everything on, but of what comes from here at most so many bytes.
-async fn pass(listener: TcpListener, server: SocketAddr, most: u64) {
-    let mut connections = JoinSet::new();
-    loop {
-        let (near, _) = listener.accept().await.unwrap();
-        connections.spawn(async move {
-            let far = TcpStream::connect(server).await?;
-            let (near, mut to_near) = near.into_split();
-            let (mut from_far, mut far) = far.into_split();
-            let mut near = near.take(most);
-            let there = async {
-                copy(&mut near, &mut far).await?;
-                if near.limit() == 0 {
-                    pending::<()>().await;
-                }
-                far.shutdown().await
-            };
-            let back = copy(&mut from_far, &mut to_near);
-            tokio::try_join!(there, back).map(drop)
-        });
     }
 }
 
@@ -436,9 +369,6 @@ fn kills() -> u64 {
 /// How many messages are queued whenever a connection is open.
 const ROUND: u64 = 100;
 
-/// Every third line passes no more than this on, so that it is cut in the middle of a message.
-const NARROW: u64 = 200_000;
-
 /// On each connection the first echo is of the first message that was not handed to the network
 /// before, and each further one of the next message: so none is repeated, none that waited is lost,
 /// and the order is kept.
@@ -523,6 +453,7 @@ fn noise(len: usize) -> String {
     (0..len).map(|_| letter()).collect()
 }
 
+/// Every third connection gets stuck, so that it is cut in the middle of a message.
 fn is_narrow(connection: u64) -> bool {
     connection.is_multiple_of(3)
 }
