@@ -1,7 +1,7 @@
 //! Redirects: followed up to a limit, without what the first server alone may know, and never out of
 //! TLS.
 
-use crate::support::{Served, message, serve_echo, within};
+use crate::support::{message, serve_echo, within};
 use http::{HeaderName, HeaderValue};
 use newswire::{ConnectError, Connector, RedirectError, Step};
 use std::net::SocketAddr;
@@ -208,7 +208,7 @@ async fn tls_is_entered_by_a_redirect_but_not_left() {
     let localhost = Localhost::new();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
-    let plain: Served = serve_echo().await;
+    let plain = serve_echo().await;
     let down = format!("http://{}/echo", plain.addr);
     let tls = localhost.server();
     let serving = tokio::spawn(async move {
