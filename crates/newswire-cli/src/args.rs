@@ -1,6 +1,7 @@
 //! The command line: commands, flags, their help. What they do is in each command's folder.
 
 use crate::bench::BenchOptions;
+use crate::connect::ConnectOptions;
 use crate::exit_code::ExitCode;
 use crate::output;
 use crate::serve::ServeFlags;
@@ -12,7 +13,7 @@ use clap::{Parser, Subcommand};
 #[command(
     name = "newswire",
     version,
-    after_help = "Exit codes: 0 success, 1 failure, 2 wrong arguments or settings, 3 cannot listen, 4 a threshold was missed."
+    after_help = "Exit codes: 0 success, 1 failure, 2 wrong arguments or settings, 3 cannot listen, 4 a threshold was missed or what was expected did not come, 5 no address for the host's name, 6 nobody answers there, 7 no way through the proxy, 8 no TLS with the server, 9 the server opens no WebSocket, 10 the server breaks the protocol, 11 the connection ended without a Close frame, 12 the server closed with a code other than 1000 and 1001, 13 not done in time."
 )]
 struct Cli {
     #[command(subcommand)]
@@ -23,6 +24,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Serve(ServeFlags),
+    Connect(Box<ConnectOptions>),
     Bench(Box<BenchOptions>),
 }
 

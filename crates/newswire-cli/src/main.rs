@@ -3,6 +3,7 @@
 
 mod args;
 mod bench;
+mod connect;
 mod exit_code;
 mod output;
 mod process;
@@ -14,6 +15,7 @@ use args::Command;
 fn main() -> std::process::ExitCode {
     let code = match args::parse() {
         Ok(Command::Serve(flags)) => serve::run(&flags),
+        Ok(Command::Connect(options)) => connect::run(&options),
         Ok(Command::Bench(options)) => bench::run(&options),
         Err(code) => code,
     };

@@ -1,5 +1,5 @@
-//! Values that more than one command reads: times, sizes, limits that can be off. Each parser's
-//! error is the sentence that the user reads. What only one command knows stays with it.
+//! Values that more than one command reads: times, sizes, limits that can be off, headers. Each
+//! parser's error is the sentence that the user reads. What only one command knows stays with it.
 
 use bytesize::ByteSize;
 use std::str::FromStr;
@@ -70,6 +70,14 @@ pub(crate) fn count_or_off<T: FromStr + Default + PartialEq>(
     })
 }
 
+/// A header: `Origin: https://example.com`.
+pub(crate) fn header(text: &str) -> Result<(String, String), String> {
+    text.split_once(':')
+        .map(|(name, value)| (name.trim().to_owned(), value.trim().to_owned()))
+        .filter(|(name, _)| !name.is_empty())
+        .ok_or_else(|| "write a header as 'Name: value'".to_owned())
+}
+
 /// How many bytes that is; more than fits is as much as fits.
 pub(crate) fn bytes(size: ByteSize) -> usize {
     usize::try_from(size.as_u64()).unwrap_or(usize::MAX)
@@ -106,5 +114,15 @@ mod tests {
         for wrong in ["0", "-1", "4294967296", ""] {
             assert!(count_or_off::<u32>(wrong).is_err(), "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn a_header_has_a_name() {
+        assert_eq!(
+            header("Origin: http://a:1"),
+            Ok(("Origin".to_owned(), "http://a:1".to_owned()))
+        );
+        assert!(header("Origin").is_err());
+        assert!(header(": x").is_err());
     }
 }

@@ -1,8 +1,8 @@
 //! The flags of `newswire bench`. Each load is a command of its own with just the flags that mean
 //! something for it, so that none is ignored in silence. What they do is in the other files.
 
-use super::values::{Sources, count, header, sources};
-use crate::values::{duration, some_time};
+use super::values::{Sources, count, sources};
+use crate::values::{duration, header, some_time};
 use bytesize::ByteSize;
 use clap::{Args, Subcommand};
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! Values on the command line of the load generator: counts, source addresses, headers.
+//! Values on the command line of the load generator: counts, source addresses.
 //! Each parser's error is the sentence that the user reads.
 
 use std::net::{IpAddr, Ipv4Addr};
@@ -41,14 +41,6 @@ pub(super) fn sources(text: &str) -> Result<Sources, String> {
     ))
 }
 
-/// A header: `Origin: https://example.com`.
-pub(super) fn header(text: &str) -> Result<(String, String), String> {
-    text.split_once(':')
-        .map(|(name, value)| (name.trim().to_owned(), value.trim().to_owned()))
-        .filter(|(name, _)| !name.is_empty())
-        .ok_or_else(|| "write a header as 'Name: value'".to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -80,15 +72,5 @@ mod tests {
         ] {
             assert!(sources(wrong).is_err(), "{wrong:?}");
         }
-    }
-
-    #[test]
-    fn a_header_has_a_name() {
-        assert_eq!(
-            header("Origin: http://a:1"),
-            Ok(("Origin".to_owned(), "http://a:1".to_owned()))
-        );
-        assert!(header("Origin").is_err());
-        assert!(header(": x").is_err());
     }
 }

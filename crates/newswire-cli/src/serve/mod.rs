@@ -9,7 +9,7 @@ mod options;
 mod page;
 mod parts;
 mod settings;
-mod signals;
+pub(crate) mod signals;
 mod tokens;
 mod values;
 

@@ -4,7 +4,7 @@ use std::io;
 
 /// Ready at the first SIGINT or SIGTERM.
 #[cfg(unix)]
-pub(super) fn termination() -> io::Result<impl Future<Output = ()>> {
+pub(crate) fn termination() -> io::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
@@ -19,7 +19,7 @@ pub(super) fn termination() -> io::Result<impl Future<Output = ()>> {
 /// Ready at the first Ctrl-C.
 #[cfg(not(unix))]
 #[expect(clippy::unnecessary_wraps, reason = "the same shape as on Unix")]
-pub(super) fn termination() -> io::Result<impl Future<Output = ()>> {
+pub(crate) fn termination() -> io::Result<impl Future<Output = ()>> {
     Ok(async {
         // Without Ctrl-C the process is ended from outside.
         if tokio::signal::ctrl_c().await.is_err() {

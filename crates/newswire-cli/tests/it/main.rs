@@ -13,6 +13,11 @@ mod bench_failures;
 mod bench_server;
 mod bench_tls;
 mod compression;
+mod connect;
+mod connect_ends;
+#[cfg(unix)]
+mod connect_terminal;
+mod connect_way;
 mod echo;
 mod files;
 mod log;

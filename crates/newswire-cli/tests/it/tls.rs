@@ -3,7 +3,7 @@
 
 #[allow(dead_code, reason = "the library's tests need more of it")]
 #[path = "../../../newswire/tests/it/support/certificates.rs"]
-mod certificates;
+pub mod certificates;
 
 use crate::support::{Served, newswire, output, serve, within};
 use certificates::{Authority, Files};
