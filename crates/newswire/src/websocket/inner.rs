@@ -14,6 +14,7 @@ use crate::transport::Transport;
 use crate::transport::io;
 use newswire_proto::{CloseCode, Connection, EncodedMessage, Event, Message, State};
 use std::io::ErrorKind;
+use std::ops::ControlFlow;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -217,26 +218,29 @@ impl<T: Transport> Inner<T> {
     /// ends.
     #[inline]
     pub(super) fn next_at_hand(&mut self) -> Option<Message> {
-        if self.seldom.is_some() {
-            return self.next_at_hand_seldom();
+        if self.seldom.is_some()
+            && let ControlFlow::Break(next) = self.next_before_others()
+        {
+            return next;
         }
         if self.unflushed {
             return None;
         }
+        // The only place that asks for it, so that it is made one piece with the future.
         self.connection.poll_whole_message()
     }
 
-    /// The same, when there is something that there seldom is.
+    /// The message that comes before what was read last, where there is something that there seldom
+    /// is; none when messages are to be looked at one by one.
     #[cold]
-    fn next_at_hand_seldom(&mut self) -> Option<Message> {
+    fn next_before_others(&mut self) -> ControlFlow<Option<Message>> {
         if let Some(message) = self.take_unclaimed() {
-            return Some(message);
+            return ControlFlow::Break(Some(message));
         }
-        let limited = self.seldom.as_deref().is_some_and(|it| it.rates.is_some());
-        if limited || self.unflushed {
-            return None;
+        match self.seldom.as_deref() {
+            Some(seldom) if seldom.rates.is_some() => ControlFlow::Break(None),
+            _ => ControlFlow::Continue(()),
         }
-        self.connection.poll_whole_message()
     }
 
     /// The next message that is already here. Control frames need nothing more.
