@@ -18,7 +18,7 @@ use super::handover::Handover;
 use super::handshake::Undecided;
 use super::judge::{Verdict, accepted, judge};
 use super::limits::Refused;
-use super::log::{self, Peer};
+use super::log::{self, Peer, Span};
 use super::registry::Registered;
 use super::request::Arrival;
 use crate::config::Config;
@@ -173,8 +173,18 @@ pub(super) async fn open(
     answer(service, opening, asked).await
 }
 
-/// Answers a request for a WebSocket: its route's rules, and then its handler.
-pub(super) async fn answer(service: Arc<Service>, opening: Opening, asked: Asked) -> Option<Stage> {
+/// Answers a request for a WebSocket, in a span that is the connection's from then on.
+pub(super) fn answer(
+    service: Arc<Service>,
+    opening: Opening,
+    asked: Asked,
+) -> impl Future<Output = Option<Stage>> {
+    Span::new(asked.arrival.client, asked.request.uri().path())
+        .around(judged(service, opening, asked))
+}
+
+/// A request for a WebSocket: its route's rules, and then its handler.
+async fn judged(service: Arc<Service>, opening: Opening, asked: Asked) -> Option<Stage> {
     let Asked {
         request,
         arrival,

@@ -1,23 +1,65 @@
-//! What a server says about its connections: one line each for what went wrong. Without the
-//! feature `tracing` nothing is said.
+//! What a server says about its connections: one line each for what went wrong, and a span for each
+//! connection that whatever its handler says is in. Without the feature `tracing` nothing is said.
 #![cfg_attr(not(feature = "tracing"), allow(unused_variables))]
 
+use super::handler::Stage;
 use super::request::PeerAddr;
+#[cfg(feature = "tracing")]
+use super::tasks::Connection;
 use crate::websocket::driver::Ended;
 use newswire_proto::handshake::Rejection;
 use std::fmt::Display;
+use std::future::Future;
+#[cfg(feature = "tracing")]
+use tracing::Instrument;
 
 /// A request was answered with an error.
 pub(super) fn refused(peer: &Peer, target: Option<&str>, rejection: &Rejection) {
     #[cfg(feature = "tracing")]
     {
-        // It is the peer's to choose: no more of it than a line has room for.
-        let target = target.map(|target| target.get(..100).unwrap_or(target));
         tracing::warn!(
             %peer,
-            target = target.map(tracing::field::display),
+            target = target.map(|target| tracing::field::display(shown(target))),
             "handshake refused: {rejection}"
         );
+    }
+}
+
+/// The beginning of a path: it is the peer's to choose, and a line has room for no more.
+#[cfg(feature = "tracing")]
+fn shown(path: &str) -> &str {
+    path.char_indices()
+        .nth(100)
+        .map_or(path, |(end, _)| &path[..end])
+}
+
+/// The span of a connection, from its request to its end: who asks for what. Its level is DEBUG, and
+/// where nobody wants to know, it costs a connection nothing.
+pub(super) struct Span(#[cfg(feature = "tracing")] tracing::Span);
+
+impl Span {
+    pub(super) fn new(peer: PeerAddr, path: &str) -> Self {
+        Self(
+            #[cfg(feature = "tracing")]
+            tracing::debug_span!("connection", %peer, path = %shown(path)),
+        )
+    }
+
+    /// Runs what leads to a connection, and then that, in the span.
+    pub(super) async fn around(
+        self,
+        opening: impl Future<Output = Option<Stage>>,
+    ) -> Option<Stage> {
+        #[cfg(feature = "tracing")]
+        if !self.0.is_disabled() {
+            let stage = opening.instrument(self.0.clone()).await?;
+            let connection = Connection::new(stage).instrument(self.0);
+            return Some(Stage::new(async {
+                connection.await;
+                None
+            }));
+        }
+        opening.await
     }
 }
 

@@ -8,7 +8,13 @@ use tokio::task::AbortHandle;
 
 /// The stages of a connection, each in a box of its own size, so that the long one keeps no room
 /// for the short one.
-struct Connection(Stage);
+pub(super) struct Connection(Stage);
+
+impl Connection {
+    pub(super) fn new(stage: Stage) -> Self {
+        Self(stage)
+    }
+}
 
 impl Future for Connection {
     type Output = ();
@@ -23,5 +29,5 @@ impl Future for Connection {
 
 /// Starts the task of a connection, on this thread's runtime, with its first stage.
 pub(super) fn spawn(first: impl Future<Output = Option<Stage>> + Send + 'static) -> AbortHandle {
-    tokio::spawn(Connection(Stage::new(first))).abort_handle()
+    tokio::spawn(Connection::new(Stage::new(first))).abort_handle()
 }

@@ -6,7 +6,7 @@ use super::handler::{Opened, run};
 use super::handover::{no_promise, open, promise};
 use super::http::deadline;
 use super::judge::{accepted, check_origin};
-use super::log;
+use super::log::{self, Span};
 use super::origin::Origins;
 use super::request::PeerAddr;
 use super::subprotocol::Subprotocols;
@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::error::AcceptError;
 use crate::websocket::WebSocket;
 use crate::websocket::driver::HandlerResult;
-use ::http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
+use ::http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri};
 use hyper::upgrade::OnUpgrade;
 use newswire_proto::handshake::{Accepted, Rejection, Upgrade};
 use std::fmt;
@@ -82,6 +82,7 @@ pub struct WebSocketUpgrade<B = String> {
     /// Of the request.
     headers: HeaderMap,
     peer: PeerAddr,
+    uri: Uri,
     /// For the response.
     extra: HeaderMap,
     origins: Origins,
@@ -104,6 +105,7 @@ impl<B> WebSocketUpgrade<B> {
             on_upgrade: promise(request).ok_or_else(no_promise)?,
             headers: request.headers().clone(),
             peer: peer.unwrap_or(PeerAddr::Local),
+            uri: request.uri().clone(),
             extra: HeaderMap::new(),
             origins: Origins::default(),
             subprotocols: Subprotocols::default(),
@@ -181,15 +183,15 @@ impl<B: From<String>> WebSocketUpgrade<B> {
         H: FnOnce(WebSocket) -> R + Send + 'static,
         R: Future<Output: HandlerResult> + Send + 'static,
     {
-        let peer = self.peer;
+        let (peer, uri) = (self.peer, self.uri.clone());
         let (response, upgrading) = match self.accept() {
             Ok(accepted) => accepted,
             Err(rejection) => {
-                log::refused(&peer.into(), None, &rejection);
+                log::refused(&peer.into(), Some(uri.path()), &rejection);
                 return rejection.to_response().map(B::from);
             }
         };
-        tasks::spawn(async move {
+        let connection = async move {
             match upgrading.await {
                 Ok(ws) => {
                     let peer = peer.into();
@@ -200,7 +202,8 @@ impl<B: From<String>> WebSocketUpgrade<B> {
                     None
                 }
             }
-        });
+        };
+        tasks::spawn(Span::new(peer, uri.path()).around(connection));
         response.map(|()| B::from(String::new()))
     }
 }

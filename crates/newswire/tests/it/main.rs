@@ -41,6 +41,8 @@ mod senders;
 #[cfg(feature = "http")]
 mod service;
 mod shutdown;
+#[cfg(feature = "tracing")]
+mod spans;
 mod support;
 mod talk;
 #[cfg(feature = "rustls")]
