@@ -23,7 +23,7 @@ use super::registry::Registered;
 use super::request::Arrival;
 use crate::config::Config;
 use crate::error::AcceptError;
-use crate::transport::{Stream, Transport};
+use crate::transport::{Stream, Transport, io};
 use crate::websocket::WebSocket;
 use bytes::BytesMut;
 use http::Request;
@@ -31,6 +31,7 @@ use newswire_proto::Connection;
 #[cfg(feature = "http")]
 use newswire_proto::handshake::is_upgrade;
 use newswire_proto::handshake::{Accepted, Head, HeadReader, Negotiated, Rejection, Upgrade};
+use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -40,6 +41,10 @@ use tokio::time::{Instant, timeout, timeout_at};
 /// it cut at once, it might be reset before it has read the answer.
 const LINGER: Duration = Duration::from_secs(1);
 const LINGER_BYTES: usize = 256 * 1024;
+
+/// How much is read at once while a head is waited for. What came behind the head is kept until the
+/// request is answered, and so is not to be much.
+const READ_AT_ONCE: usize = 4096;
 
 /// Opens a WebSocket on a transport whose client has not spoken yet, whatever path it asks
 /// for, without a subprotocol. For servers that do their own accepting.
@@ -66,11 +71,12 @@ pub async fn accept<T: Transport>(
 ) -> Result<WebSocket<T>, AcceptError> {
     let limit = deadline(config.handshake_timeout);
     let opening = async {
-        let (head, mut bytes) = read_request(&mut transport, config, limit).await?;
+        let (head, bytes) = read_request(&mut transport, config, limit).await?;
+        let rest = behind(&head, bytes);
         let upgrade = Upgrade::from_head(&head).map_err(AcceptError::Rejected)?;
         let accepted = accepted(&upgrade, None, config).map_err(AcceptError::Rejected)?;
         send(&mut transport, &accepted, limit).await?;
-        Ok((bytes.split_off(head.len), accepted.into_parts().1))
+        Ok((rest, accepted.into_parts().1))
     };
     match opening.await {
         Ok((rest, negotiated)) => Ok(websocket(transport, rest, &negotiated, config)),
@@ -94,7 +100,7 @@ pub(super) fn deadline(timeout: Duration) -> Instant {
 pub(super) struct Received {
     pub(super) stream: Stream,
     pub(super) head: Head<Request<()>>,
-    /// From the head's first byte on.
+    /// From the head's first byte on, perhaps in the thread's buffer.
     pub(super) bytes: BytesMut,
 }
 
@@ -152,17 +158,15 @@ pub(super) async fn open(
     let Received {
         stream,
         head,
-        mut bytes,
+        bytes,
     } = received;
+    let rest = behind(&head, bytes);
     service.look_through_proxies(&mut arrival, head.message.headers());
     let refused = match refused {
         None => service.charge(&arrival, &registered).err(),
         refused => refused,
     };
-    let opening = Opening::Own {
-        stream,
-        rest: bytes.split_off(head.len),
-    };
+    let opening = Opening::Own { stream, rest };
     let asked = Asked {
         request: head.message,
         arrival,
@@ -269,27 +273,42 @@ async fn read_request<T: Transport>(
     limit: Instant,
 ) -> Result<(Head<Request<()>>, BytesMut), AcceptError> {
     let mut reader = HeadReader::new(config.head);
-    let mut buffer = BytesMut::new();
+    // What has come of a head that did not come whole, as few do.
+    let mut begun = BytesMut::new();
     let reading = async {
         loop {
-            buffer.reserve(1024);
-            if transport.read_buf(&mut buffer).await? == 0 {
+            let read = io::read(transport, READ_AT_ONCE).await?;
+            if read.is_empty() {
                 return Err(AcceptError::Ended);
             }
-            match reader.read_request(&buffer) {
-                Ok(Some(head)) => return Ok(head),
-                Ok(None) => {}
+            let first = begun.is_empty();
+            let bytes = if first {
+                read
+            } else {
+                begun.extend_from_slice(&read);
+                mem::take(&mut begun)
+            };
+            match reader.read_request(&bytes) {
+                Ok(Some(head)) => return Ok((head, bytes)),
+                Ok(None) if first => begun.extend_from_slice(&bytes),
+                Ok(None) => begun = bytes,
                 Err(error) => return Err(AcceptError::Rejected(error.into())),
             }
         }
     };
     let read = timeout_at(limit, reading).await;
     match read {
-        Ok(read) => read.map(|head| (head, buffer)),
+        Ok(read) => read,
         // A peer that never said anything is not answered.
-        Err(_) if buffer.is_empty() => Err(AcceptError::Ended),
+        Err(_) if begun.is_empty() => Err(AcceptError::Ended),
         Err(_) => Err(AcceptError::Rejected(Rejection::request_timeout())),
     }
+}
+
+/// A copy of what came behind a head, which is mostly nothing: it may be kept for longer than the
+/// thread's buffer can be done without.
+fn behind(head: &Head<Request<()>>, bytes: BytesMut) -> BytesMut {
+    BytesMut::from(&bytes[head.len..])
 }
 
 /// A connection whose request has been read and not answered.

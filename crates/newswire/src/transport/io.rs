@@ -46,23 +46,35 @@ pub(crate) fn poll_receive<T: Transport>(
         connection.handle_read(len);
         return Poll::Ready(Ok(len));
     }
-    let data = ready!(poll_read(transport, emptied, cx))?;
+    let data = ready!(poll_read(transport, emptied, cx, usize::MAX))?;
     let len = data.len();
     connection.handle_data(data);
     Poll::Ready(Ok(len))
 }
 
-/// Reads once. No bytes mean the end.
+/// Reads up to `most` bytes before there is a connection. They are in the thread's buffer: whoever
+/// waits for anything meanwhile waits with a copy.
+///
+/// # Cancel safety
+/// Nothing is lost when the future is dropped before it is ready.
+#[cfg(feature = "server")]
+pub(crate) async fn read<T: Transport>(transport: &mut T, most: usize) -> io::Result<BytesMut> {
+    let mut emptied = false;
+    std::future::poll_fn(|cx| poll_read(transport, &mut emptied, cx, most)).await
+}
+
+/// Reads once, up to `most` bytes. No bytes mean the end.
 #[inline]
 fn poll_read<T: Transport>(
     transport: &mut T,
     emptied: &mut bool,
     cx: &mut Context<'_>,
+    most: usize,
 ) -> Poll<io::Result<BytesMut>> {
     INPUT.with(|buffer| match buffer.try_borrow_mut() {
-        Ok(mut buffer) => poll_read_shared(transport, emptied, cx, &mut buffer),
+        Ok(mut buffer) => poll_read_shared(transport, emptied, cx, &mut buffer, most),
         // A transport that is itself made of such connections.
-        Err(_) => poll_read_shared(transport, emptied, cx, &mut BytesMut::new()),
+        Err(_) => poll_read_shared(transport, emptied, cx, &mut BytesMut::new(), most),
     })
 }
 
@@ -72,11 +84,12 @@ fn poll_read_shared<T: Transport>(
     emptied: &mut bool,
     cx: &mut Context<'_>,
     buffer: &mut BytesMut,
+    most: usize,
 ) -> Poll<io::Result<BytesMut>> {
     if !buffer.try_reclaim(READ_BUFFER) && buffer.capacity() < LEAST_ROOM {
         *buffer = BytesMut::with_capacity(READ_BUFFER);
     }
-    let room = buffer.capacity();
+    let room = buffer.capacity().min(most);
     ready!(poll_read_into(
         transport,
         emptied,

@@ -124,7 +124,8 @@ impl Io {
     fn new(first: Received, service: &Arc<Service>, left: &Arc<Mutex<Option<Left>>>) -> Self {
         let mut io = Self {
             stream: Some(first.stream),
-            bytes: first.bytes,
+            // Not the thread's buffer, which hyper would keep.
+            bytes: BytesMut::from(&first.bytes[..]),
             head: 0,
             coming: Coming::Body(0),
             answering: true,
