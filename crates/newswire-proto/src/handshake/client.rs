@@ -37,7 +37,7 @@ impl ClientHandshake {
         let mut request = Request::new(());
         *request.uri_mut() = Uri::from(uri.path_and_query());
         let headers = request.headers_mut();
-        headers.insert(HOST, ascii_value(&uri.host_header()));
+        headers.insert(HOST, ascii_value(uri.host_header()));
         headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
         headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
         headers.insert(SEC_WEBSOCKET_KEY, ascii_value(&key));
@@ -88,7 +88,7 @@ impl ClientHandshake {
         if offered.is_empty() {
             headers.remove(SEC_WEBSOCKET_PROTOCOL);
         } else {
-            headers.insert(SEC_WEBSOCKET_PROTOCOL, ascii_value(&offered.join(", ")));
+            headers.insert(SEC_WEBSOCKET_PROTOCOL, ascii_value(offered.join(", ")));
         }
         self.subprotocols = offered;
         Ok(self)

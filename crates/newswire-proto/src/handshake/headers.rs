@@ -61,8 +61,8 @@ fn is_reserved(name: &HeaderName) -> bool {
 }
 
 /// A header value from text that consists of visible ASCII by construction.
-pub(super) fn ascii_value(text: &str) -> HeaderValue {
-    HeaderValue::from_str(text).expect("visible ASCII is a legal header value")
+pub(super) fn ascii_value(text: impl AsRef<[u8]>) -> HeaderValue {
+    HeaderValue::from_bytes(text.as_ref()).expect("visible ASCII is a legal header value")
 }
 
 /// What a peer sent, for an error's text: one line, quoted, printable, and not long.

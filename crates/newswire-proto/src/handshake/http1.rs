@@ -116,7 +116,7 @@ impl HeadReader {
         &mut self,
         buffer: &[u8],
         skip_empty_line: bool,
-        parse: fn(&Bytes) -> Result<M, HeadError>,
+        parse: fn(&Bytes, usize) -> Result<M, HeadError>,
     ) -> Result<Option<Head<M>>, HeadError> {
         // The scan goes on from a copy, so that an error leaves everything as it was.
         let mut scan = self.scan;
@@ -125,7 +125,8 @@ impl HeadReader {
             return Ok(None);
         };
         let len = head.end;
-        let message = parse(&Bytes::copy_from_slice(&buffer[head]))?;
+        // Of the lines one is the start line.
+        let message = parse(&Bytes::copy_from_slice(&buffer[head]), scan.lines - 1)?;
         self.scan = Scan::default();
         Ok(Some(Head { message, len }))
     }
@@ -231,7 +232,7 @@ fn plain_prefix(bytes: &[u8]) -> usize {
     whole + end.unwrap_or(rest.len())
 }
 
-fn parse_request(head: &Bytes) -> Result<Request<()>, HeadError> {
+fn parse_request(head: &Bytes, header_lines: usize) -> Result<Request<()>, HeadError> {
     let (line, lines) = split_lines(head);
     // RFC 9113 §3.4: the first line of the HTTP/2 connection preface.
     if line == b"PRI * HTTP/2.0" {
@@ -257,7 +258,7 @@ fn parse_request(head: &Bytes) -> Result<Request<()>, HeadError> {
             shown(target)
         ))
     })?;
-    let headers = parse_headers(head, lines)?;
+    let headers = parse_headers(head, lines, header_lines)?;
     check_host(version, &headers)?;
     check_framing(version, &headers)?;
 
@@ -269,7 +270,7 @@ fn parse_request(head: &Bytes) -> Result<Request<()>, HeadError> {
     Ok(request)
 }
 
-fn parse_response(head: &Bytes) -> Result<Response<()>, HeadError> {
+fn parse_response(head: &Bytes, header_lines: usize) -> Result<Response<()>, HeadError> {
     let (line, lines) = split_lines(head);
     let bad = || {
         malformed(format!(
@@ -287,7 +288,7 @@ fn parse_response(head: &Bytes) -> Result<Response<()>, HeadError> {
     let mut response = Response::new(());
     *response.status_mut() = status.ok_or_else(bad)?;
     *response.version_mut() = version;
-    *response.headers_mut() = parse_headers(head, lines)?;
+    *response.headers_mut() = parse_headers(head, lines, header_lines)?;
     Ok(response)
 }
 
@@ -339,9 +340,11 @@ fn parse_target(method: &Method, target: &[u8]) -> Option<Uri> {
 fn parse_headers<'a>(
     head: &Bytes,
     lines: impl Iterator<Item = &'a [u8]>,
+    count: usize,
 ) -> Result<HeaderMap, HeadError> {
-    // As many as browsers send, so that it does not grow for them.
-    let mut headers = HeaderMap::with_capacity(12);
+    // More than anybody sends who means well.
+    const MOST: usize = 128;
+    let mut headers = HeaderMap::with_capacity(count.min(MOST));
     for line in lines {
         let colon = line.iter().position(|&byte| byte == b':');
         // What stands behind the colon may be a secret, and errors end up in logs.
@@ -445,7 +448,8 @@ pub fn write_response<B>(response: &Response<B>, to: &mut impl BufMut) {
     write_headers(response.headers(), to);
 }
 
-fn write_headers(headers: &HeaderMap, to: &mut impl BufMut) {
+/// Writes header lines, and the empty line behind them.
+pub(super) fn write_headers(headers: &HeaderMap, to: &mut impl BufMut) {
     for (name, value) in headers {
         write_name(name, to);
         to.put_slice(b": ");

@@ -26,10 +26,22 @@ const READ: GeneralPurpose = GeneralPurpose::new(
 /// ```
 #[must_use]
 pub fn accept_key(key: &[u8]) -> String {
+    let value = accept_value(key);
+    value.map(char::from).iter().collect()
+}
+
+/// How long that value is.
+pub(super) const ACCEPT_LEN: usize = 28;
+
+/// The same as bytes of ASCII.
+pub(super) fn accept_value(key: &[u8]) -> [u8; ACCEPT_LEN] {
     let mut sha1 = Sha1::new();
     sha1.update(key);
     sha1.update(GUID);
-    STANDARD.encode(sha1.digest().bytes())
+    let mut value = [0; ACCEPT_LEN];
+    let written = STANDARD.encode_slice(sha1.digest().bytes(), &mut value);
+    debug_assert_eq!(written, Ok(ACCEPT_LEN), "20 bytes are 28 letters");
+    value
 }
 
 /// The value of `Sec-WebSocket-Key` for a nonce.

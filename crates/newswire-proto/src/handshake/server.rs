@@ -13,8 +13,8 @@ use http::{Method, Request, Response, StatusCode, Version};
 use super::headers::{
     Repeated, add_extra, ascii_value, is_token, list, list_contains, shown, single,
 };
-use super::http1::{Head, HeadError, write_response};
-use super::key::{accept_key, is_valid_key};
+use super::http1::{Head, HeadError, write_headers, write_response};
+use super::key::{ACCEPT_LEN, accept_value, is_valid_key};
 use super::uri::names_host;
 use super::{HandshakeMisuse, Negotiated};
 #[cfg(feature = "deflate")]
@@ -48,7 +48,7 @@ fn upgrades_to_websocket(headers: &HeaderMap) -> bool {
 /// [`Accepted::with_deflate`] puts one there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Upgrade {
-    accept: String,
+    accept: [u8; ACCEPT_LEN],
     subprotocols: Vec<String>,
     #[cfg(feature = "deflate")]
     offers: Vec<DeflateOffer>,
@@ -111,7 +111,7 @@ impl Upgrade {
             }
         }
         check_version(headers)?;
-        let accept = accept_key(check_key(headers)?);
+        let accept = accept_value(check_key(headers)?);
         // RFC 6455 §9.1: "If a value is received by either the client or the server during
         // negotiation that does not conform to the ABNF below, the recipient of such malformed data
         // MUST immediately _Fail the WebSocket Connection_."
@@ -156,20 +156,13 @@ impl Upgrade {
     ///
     /// [`HandshakeMisuse::SubprotocolNotOffered`].
     pub fn accept(&self, subprotocol: Option<&str>) -> Result<Accepted, HandshakeMisuse> {
-        let mut response = Response::new(());
-        *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-        let headers = response.headers_mut();
-        headers.insert(UPGRADE, WEBSOCKET);
-        headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
-        headers.insert(SEC_WEBSOCKET_ACCEPT, ascii_value(&self.accept));
-        if let Some(chosen) = subprotocol {
-            if !self.subprotocols.iter().any(|offered| offered == chosen) {
-                return Err(HandshakeMisuse::SubprotocolNotOffered {
-                    chosen: chosen.to_owned(),
-                    offered: self.subprotocols.clone(),
-                });
-            }
-            headers.insert(SEC_WEBSOCKET_PROTOCOL, ascii_value(chosen));
+        if let Some(chosen) = subprotocol
+            && !self.subprotocols.iter().any(|offered| offered == chosen)
+        {
+            return Err(HandshakeMisuse::SubprotocolNotOffered {
+                chosen: chosen.to_owned(),
+                offered: self.subprotocols.clone(),
+            });
         }
         let negotiated = Negotiated {
             role: Role::Server,
@@ -179,7 +172,8 @@ impl Upgrade {
             head_len: self.head_len,
         };
         Ok(Accepted {
-            response,
+            accept: self.accept,
+            extra: None,
             negotiated,
         })
     }
@@ -248,9 +242,15 @@ fn offered_subprotocols(headers: &HeaderMap) -> Result<Vec<String>, Rejection> {
 #[derive(Clone, Debug)]
 #[must_use = "the client waits for this response"]
 pub struct Accepted {
-    response: Response<()>,
+    accept: [u8; ACCEPT_LEN],
+    /// In a box, as there seldom are any.
+    extra: Option<Box<HeaderMap>>,
     negotiated: Negotiated,
 }
+
+/// How the answer begins (RFC 6455 §4.2.2), up to the accept value.
+const SWITCHING_PROTOCOLS: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\n\
+    Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ";
 
 impl Accepted {
     /// Accepts one of the offers of permessage-deflate: what
@@ -258,8 +258,6 @@ impl Accepted {
     /// [`Upgrade::deflate_offers`].
     #[cfg(feature = "deflate")]
     pub fn with_deflate(mut self, params: DeflateParams) -> Self {
-        let headers = self.response.headers_mut();
-        headers.insert(SEC_WEBSOCKET_EXTENSIONS, params.to_header_value());
         self.negotiated.deflate = Some(params);
         self
     }
@@ -270,14 +268,35 @@ impl Accepted {
     ///
     /// [`HandshakeMisuse::ReservedHeader`] for those that belong to the handshake.
     pub fn with_headers(mut self, extra: &HeaderMap) -> Result<Self, HandshakeMisuse> {
-        add_extra(self.response.headers_mut(), extra)?;
+        if !extra.is_empty() {
+            add_extra(self.extra.get_or_insert_default(), extra)?;
+        }
         Ok(self)
     }
 
-    /// The 101 response.
-    #[must_use]
-    pub fn response(&self) -> &Response<()> {
-        &self.response
+    /// The 101 response, for those who send it by way of an HTTP library.
+    pub fn response(&self) -> Response<()> {
+        let mut response = Response::new(());
+        *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+        let headers = response.headers_mut();
+        headers.insert(UPGRADE, WEBSOCKET);
+        headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+        headers.insert(SEC_WEBSOCKET_ACCEPT, ascii_value(self.accept));
+        headers.extend(self.rest());
+        response
+    }
+
+    /// The headers that are not in every answer.
+    fn rest(&self) -> HeaderMap {
+        let mut headers = self.extra.as_deref().cloned().unwrap_or_default();
+        if let Some(chosen) = self.negotiated.subprotocol() {
+            headers.insert(SEC_WEBSOCKET_PROTOCOL, ascii_value(chosen));
+        }
+        #[cfg(feature = "deflate")]
+        if let Some(params) = self.negotiated.deflate {
+            headers.insert(SEC_WEBSOCKET_EXTENSIONS, params.to_header_value());
+        }
+        headers
     }
 
     /// What the two ends agreed on.
@@ -286,17 +305,20 @@ impl Accepted {
         &self.negotiated
     }
 
-    /// Both, for those who send the response by way of an HTTP library.
+    /// What the two ends agreed on, once the response has been sent.
     #[must_use]
-    pub fn into_parts(self) -> (Response<()>, Negotiated) {
-        (self.response, self.negotiated)
+    pub fn into_negotiated(self) -> Negotiated {
+        self.negotiated
     }
 
     /// The response as it goes out; frames follow right behind it.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(256);
-        write_response(&self.response, &mut bytes);
+        bytes.extend_from_slice(SWITCHING_PROTOCOLS);
+        bytes.extend_from_slice(&self.accept);
+        bytes.extend_from_slice(b"\r\n");
+        write_headers(&self.rest(), &mut bytes);
         bytes
     }
 }

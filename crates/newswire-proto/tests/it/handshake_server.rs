@@ -2,7 +2,7 @@
 
 use http::header::{CONNECTION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER, SET_COOKIE};
 use http::{HeaderName, Method, Request, StatusCode};
-use newswire_proto::handshake::{HandshakeMisuse, Rejection, Upgrade, is_upgrade};
+use newswire_proto::handshake::{HandshakeMisuse, HeadReader, Rejection, Upgrade, is_upgrade};
 
 use crate::handshake::{FRAMES, judge, request, response};
 
@@ -164,9 +164,37 @@ fn a_request_that_another_library_read_is_judged_the_same_way() {
     let head = request(HANDSHAKE).expect("the head is legal");
     let other: Request<&str> = head.message.clone().map(|()| "a body type");
     let upgrade = Upgrade::from_request(&other).expect("the handshake is legal");
-    let (answer, negotiated) = upgrade.accept(None).expect("no misuse").into_parts();
+    let accepted = upgrade.accept(None).expect("no misuse");
+    let answer = accepted.response();
     assert_eq!(answer.status(), StatusCode::SWITCHING_PROTOCOLS);
-    assert_eq!(negotiated.head_len(), 0);
+    assert_eq!(accepted.into_negotiated().head_len(), 0);
+}
+
+#[test]
+fn the_answer_is_the_same_as_bytes_and_as_a_response() {
+    let offers = "Sec-WebSocket-Protocol: v2.chat,chat\r\n";
+    let mut extra = HeaderMap::new();
+    extra.append("set-cookie", HeaderValue::from_static("a=1"));
+    extra.append("set-cookie", HeaderValue::from_static("b=2"));
+    extra.append("x-seen", HeaderValue::from_static("yes"));
+    for subprotocol in [None, Some("chat")] {
+        for extra in [&HeaderMap::new(), &extra] {
+            let head = with("\r\n\r\n", &format!("\r\n{offers}\r\n"));
+            let accepted = judge(head).expect("legal").accept(subprotocol);
+            let accepted = accepted.expect("offered").with_headers(extra);
+            let accepted = accepted.expect("not the handshake's");
+            let bytes = accepted.to_bytes();
+            let read = HeadReader::default().read_response(&bytes);
+            let read = read.expect("legal").expect("whole").message;
+            let response = accepted.response();
+            assert_eq!(read.status(), response.status());
+            assert_eq!(read.headers(), response.headers());
+            assert_eq!(
+                read.headers().len(),
+                3 + extra.len() + subprotocol.iter().count()
+            );
+        }
+    }
 }
 
 #[test]

@@ -50,8 +50,8 @@ impl Handover {
             let _ = self.answer.send(rejection.to_response());
             return Err(AcceptError::Rejected(rejection));
         };
-        let (response, negotiated) = accepted.into_parts();
-        let response = response.map(|()| String::new());
+        let response = accepted.response().map(|()| String::new());
+        let negotiated = accepted.into_negotiated();
         self.answer.send(response).map_err(|_| AcceptError::Ended)?;
         open(on_upgrade, negotiated, config.clone(), limit).await
     }

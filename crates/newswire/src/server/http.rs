@@ -16,7 +16,7 @@ use super::handler::{Opened, Stage};
 #[cfg(feature = "http")]
 use super::handover::Handover;
 use super::handshake::Undecided;
-use super::judge::{Verdict, accepted, judge};
+use super::judge::{Verdict, accepted, judge, verdict};
 use super::limits::Refused;
 use super::log::{self, Peer, Span};
 use super::registry::Registered;
@@ -34,7 +34,7 @@ use newswire_proto::handshake::{Accepted, Head, HeadReader, Negotiated, Rejectio
 use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::time::{Instant, timeout, timeout_at};
 
 /// How long, and for how many bytes, a refused peer may go on sending before it is cut. Were
@@ -75,8 +75,8 @@ pub async fn accept<T: Transport>(
         let rest = behind(&head, bytes);
         let upgrade = Upgrade::from_head(&head).map_err(AcceptError::Rejected)?;
         let accepted = accepted(&upgrade, None, config).map_err(AcceptError::Rejected)?;
-        send(&mut transport, &accepted, limit).await?;
-        Ok((rest, accepted.into_parts().1))
+        send(&mut transport, &accepted.to_bytes(), limit).await?;
+        Ok((rest, accepted.into_negotiated()))
     };
     match opening.await {
         Ok((rest, negotiated)) => Ok(websocket(transport, rest, &negotiated, config)),
@@ -120,13 +120,12 @@ pub(super) struct Asked {
 pub(super) async fn open(
     service: Arc<Service>,
     mut stream: Stream,
-    mut arrival: Arrival,
+    arrival: Arrival,
     refused: Option<Refused>,
     limit: Instant,
     registered: Registered,
 ) -> Option<Stage> {
-    let read = read_request(&mut stream, &service.config, limit).await;
-    let received = match read {
+    let received = match read_request(&mut stream, &service.config, limit).await {
         Ok((head, bytes)) => Received {
             stream,
             head,
@@ -134,8 +133,7 @@ pub(super) async fn open(
         },
         Err(AcceptError::Rejected(rejection)) => {
             service.refused(&arrival.client.into(), None, &rejection);
-            refuse(&mut stream, &rejection).await;
-            return None;
+            return Some(refusing(stream, rejection, registered));
         }
         Err(error) => {
             service.gave_up(&arrival.client.into(), &error);
@@ -149,12 +147,26 @@ pub(super) async fn open(
                 && !registered.is_closing()
                 && !service.is_for_websocket(&received.head.message) =>
         {
-            let received =
-                keep_alive::serve(&service, fallback, received, &arrival, &registered).await?;
+            // In a box: few come this way, and it is long.
+            let serving = keep_alive::serve(&service, fallback, received, &arrival, &registered);
+            let received = Box::pin(serving).await?;
             (received, deadline(service.config.handshake_timeout))
         }
         _ => (received, limit),
     };
+    let judged = judged(service, received, arrival, refused, limit, registered);
+    Some(Stage::new(judged))
+}
+
+/// Goes on with what is taken for a request for a WebSocket.
+fn judged(
+    service: Arc<Service>,
+    received: Received,
+    mut arrival: Arrival,
+    refused: Option<Refused>,
+    limit: Instant,
+    registered: Registered,
+) -> impl Future<Output = Option<Stage>> {
     let Received {
         stream,
         head,
@@ -174,21 +186,17 @@ pub(super) async fn open(
         limit,
         registered,
     };
-    answer(service, opening, asked).await
+    answer(service, opening, asked)
 }
 
-/// Answers a request for a WebSocket, in a span that is the connection's from then on.
+/// Answers a request for a WebSocket: its route's rules, and then its handler. All of it, and the
+/// connection from then on, is in a span.
 pub(super) fn answer(
     service: Arc<Service>,
     opening: Opening,
     asked: Asked,
 ) -> impl Future<Output = Option<Stage>> {
-    Span::new(asked.arrival.client, asked.request.uri().path())
-        .around(judged(service, opening, asked))
-}
-
-/// A request for a WebSocket: its route's rules, and then its handler.
-async fn judged(service: Arc<Service>, opening: Opening, asked: Asked) -> Option<Stage> {
+    // Taken apart here, as the future would keep room for the whole and the parts.
     let Asked {
         request,
         arrival,
@@ -197,44 +205,48 @@ async fn judged(service: Arc<Service>, opening: Opening, asked: Asked) -> Option
         registered,
     } = asked;
     let peer = arrival.client;
-    let path = request.uri().path().to_owned();
-    let method = request.method().clone();
-    let judged = if registered.is_closing() {
-        Err(Rejection::service_unavailable("the server shuts down").of_kind("shutdown"))
-    } else if let Some(refused) = refused {
-        Err(refused.into())
-    } else {
-        judge(&service, request, arrival, limit).await
-    };
-    match judged {
-        Ok(Verdict::Accept(accepted, config, start)) => {
-            match opening.accept(accepted, config, limit).await {
-                Ok(ws) => {
-                    registered.opened(&ws.shared());
-                    let peer = peer.into();
-                    return Some(start(Opened { ws, peer }));
-                }
-                Err(error) => service.gave_up(&peer.into(), &error),
+    let span = Span::new(peer, request.uri().path());
+    span.around(async move {
+        let path: Box<str> = request.uri().path().into();
+        let method = request.method().clone();
+        let judged = if registered.is_closing() {
+            Err(Rejection::service_unavailable("the server shuts down").of_kind("shutdown"))
+        } else if let Some(refused) = refused {
+            Err(refused.into())
+        } else {
+            judge(&service, request, arrival)
+        };
+        let (accepted, config, start) = match verdict(&service, judged, limit).await {
+            Ok(Verdict::Accept(accepted, config, start)) => (accepted, config, start),
+            Ok(Verdict::Decide(upgrade, found, decide)) => {
+                let rules = found.route.rules();
+                return Some(decide(Undecided {
+                    opening,
+                    upgrade,
+                    subprotocols: rules.subprotocols.clone(),
+                    config: rules.config.as_ref().unwrap_or(&service.config).clone(),
+                    limit,
+                    registered,
+                }));
+            }
+            Err(rejection) => {
+                let rejection = rejection.for_method(&method);
+                service.refused(&peer.into(), Some(&path), &rejection);
+                return opening.refusing(rejection, registered);
+            }
+        };
+        match opening.accept(accepted, config, limit).await {
+            Ok(ws) => {
+                registered.opened(&ws.shared());
+                let peer = peer.into();
+                Some(start(Opened { ws, peer }))
+            }
+            Err(error) => {
+                service.gave_up(&peer.into(), &error);
+                None
             }
         }
-        Ok(Verdict::Decide(upgrade, found, decide)) => {
-            let rules = found.route.rules();
-            return Some(decide(Undecided {
-                opening,
-                upgrade,
-                subprotocols: rules.subprotocols.clone(),
-                config: rules.config.as_ref().unwrap_or(&service.config).clone(),
-                limit,
-                registered,
-            }));
-        }
-        Err(rejection) => {
-            let rejection = rejection.for_method(&method);
-            service.refused(&peer.into(), Some(&path), &rejection);
-            opening.refuse(&rejection).await;
-        }
-    }
-    None
+    })
 }
 
 impl Service {
@@ -326,20 +338,27 @@ pub(super) enum Opening {
 
 impl Opening {
     /// Answers with 101.
-    pub(super) async fn accept(
+    #[expect(
+        clippy::manual_async_fn,
+        reason = "the body of an `async fn` would hold its arguments twice"
+    )]
+    pub(super) fn accept(
         self,
         accepted: Accepted,
         config: &Config,
         limit: Instant,
-    ) -> Result<WebSocket, AcceptError> {
-        match self {
-            Self::Own { mut stream, rest } => {
-                send(&mut stream, &accepted, limit).await?;
-                let negotiated = accepted.into_parts().1;
-                Ok(websocket(stream, rest, &negotiated, config))
+    ) -> impl Future<Output = Result<WebSocket, AcceptError>> {
+        async move {
+            match self {
+                Self::Own { mut stream, rest } => {
+                    let answer = accepted.to_bytes();
+                    send(&mut stream, &answer, limit).await?;
+                    let negotiated = accepted.into_negotiated();
+                    Ok(websocket(stream, rest, &negotiated, config))
+                }
+                #[cfg(feature = "http")]
+                Self::Others(handover) => Box::pin(handover.accept(accepted, config, limit)).await,
             }
-            #[cfg(feature = "http")]
-            Self::Others(handover) => handover.accept(accepted, config, limit).await,
         }
     }
 
@@ -351,19 +370,40 @@ impl Opening {
             Self::Others(handover) => handover.refuse(rejection),
         }
     }
+
+    /// Answers with an error, in a stage of its own if that takes time.
+    fn refusing(self, rejection: Rejection, registered: Registered) -> Option<Stage> {
+        match self {
+            Self::Own { stream, .. } => Some(refusing(stream, rejection, registered)),
+            #[cfg(feature = "http")]
+            Self::Others(handover) => {
+                handover.refuse(&rejection);
+                None
+            }
+        }
+    }
+}
+
+/// The stage of a connection that is refused.
+fn refusing(mut stream: Stream, rejection: Rejection, registered: Registered) -> Stage {
+    Stage::new(async move {
+        refuse(&mut stream, &rejection).await;
+        drop(registered);
+        None
+    })
 }
 
 /// Writes the answer in time.
 async fn send<T: Transport>(
     transport: &mut T,
-    accepted: &Accepted,
+    answer: &[u8],
     limit: Instant,
 ) -> Result<(), AcceptError> {
-    let answer = async {
-        transport.write_all(&accepted.to_bytes()).await?;
+    let sending = async {
+        transport.write_all(answer).await?;
         transport.flush().await
     };
-    let sent = timeout_at(limit, answer).await;
+    let sent = timeout_at(limit, sending).await;
     Ok(sent.map_err(|_| AcceptError::Ended)??)
 }
 
@@ -395,10 +435,9 @@ async fn refuse<T: Transport>(transport: &mut T, rejection: &Rejection) {
 /// Ends a connection whose peer may go on sending, and has yet to read what was written last.
 async fn linger<T: Transport>(transport: &mut T) -> std::io::Result<()> {
     transport.shutdown().await?;
-    let mut scratch = [0; 1024];
     let mut read = 0;
     while read < LINGER_BYTES {
-        match transport.read(&mut scratch).await? {
+        match io::read(transport, LINGER_BYTES).await?.len() {
             0 => break,
             len => read += len,
         }

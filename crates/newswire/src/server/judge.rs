@@ -6,12 +6,13 @@ use super::handler::{Next, Opened, Stage};
 use super::handshake::{Undecided, too_slow};
 use super::origin::Origins;
 use super::request::{Arrival, Parts};
-use super::route::Bound;
+use super::route::{Bound, BoxFuture, Identity};
 use super::router::Found;
 use crate::config::Config;
 use http::header::{HOST, ORIGIN};
 use http::{HeaderMap, Request, StatusCode};
 use newswire_proto::handshake::{Accepted, Rejection, Upgrade};
+use std::any::Any;
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock};
@@ -34,13 +35,20 @@ pub(super) enum Verdict<'a> {
     ),
 }
 
-/// Takes a request through the rules: path, handshake, origin, authentication, subprotocol.
-pub(super) async fn judge(
+/// A request that may be let in: what is left to ask is who it is, and then its handler.
+pub(super) struct Judged<'a> {
+    found: Found<'a>,
+    upgrade: Upgrade,
+    /// Where somebody wants to see them.
+    parts: Option<Arc<Parts>>,
+}
+
+/// Takes a request through the first of the rules: path, handshake, origin.
+pub(super) fn judge(
     service: &Service,
     request: Request<()>,
     arrival: Arrival,
-    limit: Instant,
-) -> Result<Verdict<'_>, Rejection> {
+) -> Result<Judged<'_>, Rejection> {
     let mut found = service.paths.find(request.uri().path())?;
     // Whether it asks for an upgrade is judged here, with a reason that helps.
     let upgrade = Upgrade::from_request(&request)?;
@@ -52,7 +60,6 @@ pub(super) async fn judge(
         arrival.host.as_deref(),
         arrival.secure,
     )?;
-    let config = rules.config.as_ref().unwrap_or(&service.config);
     let parts = route.sees_requests().then(|| {
         Arc::new(Parts {
             head: request,
@@ -62,9 +69,34 @@ pub(super) async fn judge(
             identity: OnceLock::new(),
         })
     });
-    if let Some(parts) = &parts {
-        authenticate(route, parts, limit).await?;
+    Ok(Judged {
+        found,
+        upgrade,
+        parts,
+    })
+}
+
+/// Asks the route's hook, if it has one, then the handler, and chooses the subprotocol.
+pub(super) async fn verdict<'a>(
+    service: &'a Service,
+    judged: Result<Judged<'a>, Rejection>,
+    limit: Instant,
+) -> Result<Verdict<'a>, Rejection> {
+    let Judged {
+        found,
+        upgrade,
+        parts,
+    } = judged?;
+    let (route, rules) = (found.route, found.route.rules());
+    if let Some(parts) = &parts
+        && let Some(asking) = authenticate(route, parts)?
+    {
+        // In a box, for which those who are not asked need no room.
+        let identity = Box::pin(answer_within(limit, asking)).await?;
+        // The request is new, and so nobody else has set it.
+        let _ = parts.identity.set(identity);
     }
+    let config = rules.config.as_ref().unwrap_or(&service.config);
     match route.handler(parts).0 {
         Next::Accept(start) => {
             let subprotocol = rules.subprotocols.choose(upgrade.subprotocols())?;
@@ -98,28 +130,28 @@ pub(super) fn check_origin(
     origins.check(origin, host, secure)
 }
 
+type Asking = BoxFuture<Result<Identity, Rejection>>;
+
 /// Asks the route's hook, if it has one.
-async fn authenticate(
-    route: &dyn Bound,
-    parts: &Arc<Parts>,
-    limit: Instant,
-) -> Result<(), Rejection> {
-    let broken = |_| Rejection::new(StatusCode::INTERNAL_SERVER_ERROR, "authentication failed");
-    let asked = catch_unwind(AssertUnwindSafe(|| route.authenticate(parts))).map_err(broken)?;
-    let Some(mut asked) = asked else {
-        return Ok(());
-    };
+fn authenticate(route: &dyn Bound, parts: &Arc<Parts>) -> Result<Option<Asking>, Rejection> {
+    catch_unwind(AssertUnwindSafe(|| route.authenticate(parts))).map_err(broken)
+}
+
+/// Its answer, if there is one in time.
+async fn answer_within(limit: Instant, mut asking: Asking) -> Result<Identity, Rejection> {
     let answer = poll_fn(
-        |cx| match catch_unwind(AssertUnwindSafe(|| asked.as_mut().poll(cx))) {
+        |cx| match catch_unwind(AssertUnwindSafe(|| asking.as_mut().poll(cx))) {
             Ok(polled) => polled.map(Ok),
             Err(panic) => Poll::Ready(Err(panic)),
         },
     );
     let identity = timeout_at(limit, answer).await.map_err(|_| too_slow())?;
-    let identity = identity.map_err(broken)??;
-    // The request is new, and so nobody else has set it.
-    let _ = parts.identity.set(identity);
-    Ok(())
+    identity.map_err(broken)?
+}
+
+/// The answer when the hook has panicked.
+fn broken(_: Box<dyn Any + Send>) -> Rejection {
+    Rejection::new(StatusCode::INTERNAL_SERVER_ERROR, "authentication failed")
 }
 
 /// The answer that accepts a request: with this subprotocol, and with compression as both want it.

@@ -11,7 +11,11 @@ use newswire_proto::handshake::Rejection;
 use std::fmt::Display;
 use std::future::Future;
 #[cfg(feature = "tracing")]
-use tracing::Instrument;
+use std::pin::Pin;
+#[cfg(feature = "tracing")]
+use std::task::{Context, Poll, ready};
+#[cfg(feature = "tracing")]
+use tracing::{Instrument, instrument::Instrumented};
 
 /// A request was answered with an error.
 pub(super) fn refused(peer: &Peer, target: Option<&str>, rejection: &Rejection) {
@@ -45,21 +49,47 @@ impl Span {
         )
     }
 
-    /// Runs what leads to a connection, and then that, in the span.
-    pub(super) async fn around(
-        self,
-        opening: impl Future<Output = Option<Stage>>,
-    ) -> Option<Stage> {
-        #[cfg(feature = "tracing")]
-        if !self.0.is_disabled() {
-            let stage = opening.instrument(self.0.clone()).await?;
-            let connection = Connection::new(stage).instrument(self.0);
-            return Some(Stage::new(async {
+    /// What leads to a connection, and then that, in the span.
+    #[cfg(feature = "tracing")]
+    pub(super) fn around<F: Future<Output = Option<Stage>>>(self, opening: F) -> Around<F> {
+        let opening = opening.instrument(self.0);
+        Around { opening }
+    }
+
+    /// Nobody is told.
+    #[cfg(not(feature = "tracing"))]
+    pub(super) fn around<F: Future<Output = Option<Stage>>>(self, opening: F) -> F {
+        opening
+    }
+}
+
+#[cfg(feature = "tracing")]
+pin_project_lite::pin_project! {
+    /// What leads to a connection, in its span.
+    pub(super) struct Around<F> {
+        #[pin]
+        opening: Instrumented<F>,
+    }
+}
+
+#[cfg(feature = "tracing")]
+impl<F: Future<Output = Option<Stage>>> Future for Around<F> {
+    type Output = Option<Stage>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Stage>> {
+        let mut this = self.project();
+        let next = ready!(this.opening.as_mut().poll(cx));
+        let span = this.opening.span();
+        if span.is_disabled() {
+            return Poll::Ready(next);
+        }
+        Poll::Ready(next.map(|stage| {
+            let connection = Connection::new(stage).instrument(span.clone());
+            Stage::new(async {
                 connection.await;
                 None
-            }));
-        }
-        opening.await
+            })
+        }))
     }
 }
 

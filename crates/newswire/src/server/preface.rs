@@ -42,7 +42,8 @@ impl Service {
         }
         #[cfg(feature = "rustls")]
         if let Some(tls) = &self.tls {
-            let accepted = timeout_at(limit, tls.accept(stream)).await;
+            // In a box, which a connection without TLS has no room for.
+            let accepted = timeout_at(limit, Box::pin(tls.accept(stream))).await;
             match accepted.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
                 Ok((encrypted, details)) => {
                     stream = encrypted;

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 pub(super) type BoxFuture<R> = Pin<Box<dyn Future<Output = R> + Send>>;
 
-type Identity = Box<dyn Any + Send + Sync>;
+pub(super) type Identity = Box<dyn Any + Send + Sync>;
 type Authenticate<S> =
     Arc<dyn Fn(Request<S>) -> BoxFuture<Result<Identity, Rejection>> + Send + Sync>;
 

@@ -153,9 +153,9 @@ impl<B> WebSocketUpgrade<B> {
     pub fn accept(self) -> Result<(Response<()>, Upgrading), Rejection> {
         let config = self.config.clone();
         let (accepted, on_upgrade) = self.accepted()?;
-        let (response, negotiated) = accepted.into_parts();
+        let response = accepted.response();
         let limit = deadline(config.handshake_timeout);
-        let upgrading = open(on_upgrade, negotiated, config, limit);
+        let upgrading = open(on_upgrade, accepted.into_negotiated(), config, limit);
         Ok((response, Upgrading(Box::pin(upgrading))))
     }
 
