@@ -140,7 +140,8 @@ pub(super) fn split_authority(authority: &str) -> Option<(&str, Option<u16>)> {
     let host_len = if authority.starts_with('[') {
         authority.find(']')? + 1
     } else {
-        authority.find(':').unwrap_or(authority.len())
+        let colon = authority.bytes().position(|byte| byte == b':');
+        colon.unwrap_or(authority.len())
     };
     let (host, port) = authority.split_at(host_len);
     let port = match port.strip_prefix(':') {
@@ -166,11 +167,14 @@ fn is_host(host: &str) -> bool {
         let address = address.strip_suffix(']').unwrap_or_default();
         return address.parse::<Ipv6Addr>().is_ok();
     }
-    let mut encoded = host.split('%');
     let legal = |part: &str| {
         part.bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=".contains(&byte))
+            .all(|byte| byte.is_ascii_alphanumeric() || b".-_~!$&'()*+,;=".contains(&byte))
     };
+    if legal(host) {
+        return true;
+    }
+    let mut encoded = host.split('%');
     encoded.next().is_none_or(legal)
         && encoded.all(|part| {
             let hex = part
