@@ -98,7 +98,18 @@ impl Limit {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Refused {
     pub(super) limit: Limit,
-    retry_after: Duration,
+    /// In seconds, and short, since a handshake has room for it.
+    retry_after: u32,
+}
+
+impl Refused {
+    fn new(limit: Limit, retry_after: Duration) -> Self {
+        let seconds = retry_after.as_nanos().div_ceil(1_000_000_000).max(1);
+        Self {
+            limit,
+            retry_after: u32::try_from(seconds).unwrap_or(u32::MAX),
+        }
+    }
 }
 
 impl From<Refused> for Rejection {
@@ -121,14 +132,8 @@ impl From<Refused> for Rejection {
         };
         // RFC 9110 §10.2.3: "The value of this field can be either an HTTP-date or a number of
         // seconds to delay after the response is received."
-        let seconds = refused
-            .retry_after
-            .as_nanos()
-            .div_ceil(1_000_000_000)
-            .max(1);
-        let seconds = u64::try_from(seconds).unwrap_or(u64::MAX);
         Self::new(status, reason)
-            .with_header(RETRY_AFTER, HeaderValue::from(seconds))
+            .with_header(RETRY_AFTER, HeaderValue::from(refused.retry_after))
             .of_kind(refused.limit.kind())
     }
 }
@@ -184,10 +189,7 @@ impl Limits {
             let open = self.open.fetch_add(1, Ordering::Relaxed);
             permit.place = Place::SERVER;
             if open >= most {
-                return Err(Refused {
-                    limit: Limit::Connections,
-                    retry_after: LATER,
-                });
+                return Err(Refused::new(Limit::Connections, LATER));
             }
         } else if self.limits_addresses() {
             self.open.fetch_add(1, Ordering::Relaxed);
@@ -214,18 +216,12 @@ impl Limits {
         if let Some(most) = self.settings.connections_per_address
             && address.open >= most
         {
-            return Err(Refused {
-                limit: Limit::ConnectionsPerAddress,
-                retry_after: LATER,
-            });
+            return Err(Refused::new(Limit::ConnectionsPerAddress, LATER));
         }
         if let Some(rate) = self.settings.connection_rate_per_address
             && let Err(retry_after) = rate.take(&mut address.taken, now, 1)
         {
-            return Err(Refused {
-                limit: Limit::ConnectionRatePerAddress,
-                retry_after,
-            });
+            return Err(Refused::new(Limit::ConnectionRatePerAddress, retry_after));
         }
         address.open += 1;
         Ok(Place(index))
@@ -373,7 +369,7 @@ mod tests {
         assert!(limits.admit(ip(1), now).is_ok());
         let refused = limits.admit(ip(1), now).unwrap_err();
         assert_eq!(refused.limit, Limit::ConnectionRatePerAddress);
-        assert_eq!(refused.retry_after, SECOND / 2);
+        assert_eq!(refused.retry_after, 1);
         assert!(limits.admit(ip(2), now).is_ok());
         assert!(limits.admit(ip(1), now + SECOND / 2).is_ok());
     }
@@ -422,10 +418,7 @@ mod tests {
             (Limit::ConnectionsPerAddress, 429),
             (Limit::ConnectionRatePerAddress, 429),
         ] {
-            let rejection = Rejection::from(Refused {
-                limit,
-                retry_after: SECOND * 3 / 2,
-            });
+            let rejection = Rejection::from(Refused::new(limit, SECOND * 3 / 2));
             let response = rejection.to_response();
             assert_eq!(response.status(), status);
             assert_eq!(response.headers()["retry-after"], "2");

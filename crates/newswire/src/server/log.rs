@@ -13,9 +13,9 @@ use std::future::Future;
 #[cfg(feature = "tracing")]
 use std::pin::Pin;
 #[cfg(feature = "tracing")]
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 #[cfg(feature = "tracing")]
-use tracing::{Instrument, instrument::Instrumented};
+use tracing::Instrument;
 
 /// A request was answered with an error.
 pub(super) fn refused(peer: &Peer, target: Option<&str>, rejection: &Rejection) {
@@ -39,21 +39,26 @@ fn shown(path: &str) -> &str {
 
 /// The span of a connection, from its request to its end: who asks for what. Its level is DEBUG, and
 /// where nobody wants to know, it costs a connection nothing.
-pub(super) struct Span(#[cfg(feature = "tracing")] tracing::Span);
+pub(super) struct Span(#[cfg(feature = "tracing")] Option<Box<tracing::Span>>);
 
 impl Span {
     pub(super) fn new(peer: PeerAddr, path: &str) -> Self {
-        Self(
-            #[cfg(feature = "tracing")]
-            tracing::debug_span!("connection", %peer, path = %shown(path)),
-        )
+        #[cfg(feature = "tracing")]
+        {
+            let span = tracing::debug_span!("connection", %peer, path = %shown(path));
+            Self((!span.is_disabled()).then(|| Box::new(span)))
+        }
+        #[cfg(not(feature = "tracing"))]
+        Self()
     }
 
     /// What leads to a connection, and then that, in the span.
     #[cfg(feature = "tracing")]
     pub(super) fn around<F: Future<Output = Option<Stage>>>(self, opening: F) -> Around<F> {
-        let opening = opening.instrument(self.0);
-        Around { opening }
+        Around {
+            opening,
+            span: self.0,
+        }
     }
 
     /// Nobody is told.
@@ -68,7 +73,8 @@ pin_project_lite::pin_project! {
     /// What leads to a connection, in its span.
     pub(super) struct Around<F> {
         #[pin]
-        opening: Instrumented<F>,
+        opening: F,
+        span: Option<Box<tracing::Span>>,
     }
 }
 
@@ -77,19 +83,18 @@ impl<F: Future<Output = Option<Stage>>> Future for Around<F> {
     type Output = Option<Stage>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Stage>> {
-        let mut this = self.project();
-        let next = ready!(this.opening.as_mut().poll(cx));
-        let span = this.opening.span();
-        if span.is_disabled() {
-            return Poll::Ready(next);
-        }
-        Poll::Ready(next.map(|stage| {
-            let connection = Connection::new(stage).instrument(span.clone());
-            Stage::new(async {
+        let this = self.project();
+        let Some(span) = this.span else {
+            return this.opening.poll(cx);
+        };
+        let next = span.in_scope(|| this.opening.poll(cx));
+        next.map(|stage| {
+            let connection = Connection::new(stage?).instrument((**span).clone());
+            Some(Stage::new(async {
                 connection.await;
                 None
-            })
-        }))
+            }))
+        })
     }
 }
 
