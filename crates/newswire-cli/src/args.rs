@@ -1,12 +1,14 @@
 //! The command line: commands, flags, their help. What they do is in each command's folder.
 
 use crate::bench::BenchOptions;
+use crate::completions::CompletionsOptions;
 use crate::connect::ConnectOptions;
 use crate::exit_code::ExitCode;
+use crate::manual::ManualOptions;
 use crate::output;
 use crate::serve::ServeFlags;
 use clap::error::ErrorKind;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 /// WebSocket server and tools
 #[derive(Debug, Parser)]
@@ -26,6 +28,14 @@ pub(crate) enum Command {
     Serve(ServeFlags),
     Connect(Box<ConnectOptions>),
     Bench(Box<BenchOptions>),
+    Completions(CompletionsOptions),
+    #[command(name = "man")]
+    Manual(ManualOptions),
+}
+
+/// All that the command line can be, for what is made of it: completions and manual pages.
+pub(crate) fn program() -> clap::Command {
+    Cli::command()
 }
 
 /// Reads the arguments. When there is nothing to run, help was shown or what is wrong was

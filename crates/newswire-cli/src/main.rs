@@ -3,8 +3,10 @@
 
 mod args;
 mod bench;
+mod completions;
 mod connect;
 mod exit_code;
+mod manual;
 mod output;
 mod process;
 mod serve;
@@ -17,6 +19,8 @@ fn main() -> std::process::ExitCode {
         Ok(Command::Serve(flags)) => serve::run(&flags),
         Ok(Command::Connect(options)) => connect::run(&options),
         Ok(Command::Bench(options)) => bench::run(&options),
+        Ok(Command::Completions(options)) => completions::run(&options, args::program()),
+        Ok(Command::Manual(options)) => manual::run(&options, args::program()),
         Err(code) => code,
     };
     code.into()

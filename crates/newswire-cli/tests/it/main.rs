@@ -24,6 +24,7 @@ mod log;
 mod metrics;
 mod page;
 mod settings;
+mod shells;
 #[cfg(unix)]
 mod signals;
 #[cfg(unix)]
