@@ -179,7 +179,7 @@ async function behind(kinds, flags, speaksProxyProtocol) {
   await report.check(how, async () => { server = await Server.start(newswire, 0, ["--verbose", ...flags]); });
   if (!server?.address) return;
   const log = new Log(server);
-  const client = await ws.start({ ca: readFileSync(trust.cert) });
+  const client = await ws.start({ ca: readFileSync(trust.ca) });
   const started = [];
   const farewells = [];
   for (const kind of kinds) {

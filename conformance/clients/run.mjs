@@ -110,7 +110,7 @@ async function against(how, flags, kinds = KINDS) {
   const port = Number(server.address.port);
   const host = `127.0.0.1:${port}`;
   const url = `${tls ? "wss" : "ws"}://${host}/echo`;
-  const shared = { browser, python, ...(verified ? { ca: readFileSync(trust.cert), caFile: trust.cert } : {}) };
+  const shared = { browser, python, ...(verified ? { ca: readFileSync(trust.ca), caFile: trust.ca } : {}) };
   const last = [];
   const clients = [];
   for (const kind of kinds) {
@@ -134,7 +134,7 @@ async function against(how, flags, kinds = KINDS) {
       last.push([check, open]);
     });
   }
-  await curlChecks(report, how, { host, tls, caFile: verified && trust.cert });
+  await curlChecks(report, how, { host, tls, caFile: verified && trust.ca });
   let ended;
   const stopping = server.stop().then((how) => { ended = how; });
   for (const [check, open] of last) {
