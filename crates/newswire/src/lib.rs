@@ -108,3 +108,8 @@ struct Readme;
 #[cfg(all(doctest, feature = "server"))]
 #[doc = include_str!("../../../docs/guide/who-may-connect.md")]
 struct WhoMayConnect;
+
+/// The guide's examples for those who come from JavaScript, compiled.
+#[cfg(all(doctest, feature = "event"))]
+#[doc = include_str!("../../../docs/guide/from-javascript.md")]
+struct FromJavaScript;
