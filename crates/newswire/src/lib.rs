@@ -49,7 +49,7 @@
 //! | `aws-lc-rs` | no | `rustls` with the cryptography of aws-lc-rs in place of ring's |
 //! | `rcgen` | no | `ServerTls::self_signed`, for development |
 //! | `webpki-roots` | no | `ClientTls::webpki_roots`, for machines without trusted authorities |
-//! | `tracing` | no | an event for each refused handshake and each failed handler, a span for each connection |
+//! | `tracing` | no | what a server refuses, handshakes and handlers that fail, connections that end: an event each; a span for each connection |
 //!
 //! The protocol itself, without any I/O, is [`proto`].
 

@@ -97,6 +97,11 @@ fn advice(error: &Error) -> Option<&'static str> {
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
                 "the host has to be called by a name that its certificate has"
             }
+            // What rustls has no name for has that of the crate that it asks.
+            CertificateError::Other(other) if other.to_string() == "CaUsedAsEndEntity" => {
+                "an authority's certificate is for issuing others; `openssl req -x509` makes such \
+                 ones unless there is -addext basicConstraints=critical,CA:FALSE"
+            }
             _ => return None,
         },
         Error::NoCertificatesPresented => "a client certificate is required here",

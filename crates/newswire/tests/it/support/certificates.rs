@@ -80,6 +80,13 @@ impl Authority {
         })
     }
 
+    /// An authority's certificate, which no server should show as its own.
+    pub(crate) fn issue_authority(&self, names: &[&str]) -> Issued {
+        self.issue_with(names, |params| {
+            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        })
+    }
+
     fn issue_with(&self, names: &[&str], change: impl FnOnce(&mut CertificateParams)) -> Issued {
         let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
         let mut params = CertificateParams::new(names).unwrap();

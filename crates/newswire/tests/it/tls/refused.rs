@@ -68,6 +68,15 @@ async fn a_certificate_for_another_name_is_refused() {
 }
 
 #[tokio::test]
+async fn the_certificate_of_an_authority_is_no_servers_and_what_makes_such_ones_is_told() {
+    let authority = Authority::new("an authority");
+    let issued = authority.issue_authority(&["localhost"]);
+    let localhost = Localhost::with(authority, &issued);
+    let (_, client) = failure(&localhost.server(), &localhost.client()).await;
+    assert_says(&client, &["authority", "openssl req -x509", "CA:FALSE"]);
+}
+
+#[tokio::test]
 async fn a_client_without_the_certificate_that_is_required_is_refused() {
     let localhost = Localhost::new();
     let server = localhost.server().client_ca(&localhost.ca, true).unwrap();
