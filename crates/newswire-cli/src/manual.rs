@@ -11,8 +11,9 @@ use std::path::{Path, PathBuf};
 
 /// Print a manual page, or write all of them to a directory
 ///
-/// newswire man connect | man -l - shows one. With --dir ~/.local/share/man/man1 all are where man
-/// looks for them: man newswire-connect.
+/// newswire man connect | man -l - shows one. With --dir /usr/local/share/man/man1, or
+/// ~/.local/share/man/man1 where ~/.local/bin is in PATH, all are where man looks for them: man
+/// newswire-connect.
 #[derive(Debug, Args)]
 pub(crate) struct ManualOptions {
     /// The command whose page is printed, such as connect or bench echo; that of newswire if there is
