@@ -2,17 +2,20 @@
 // uses nothing of newswire's.
 import { createHash } from "node:crypto";
 import { createServer } from "node:net";
+import { createServer as createSecureServer } from "node:tls";
 import { setTimeout as sleep } from "node:timers/promises";
 
 const GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
-const [TEXT, CLOSE] = [1, 8];
+const TLS_HANDSHAKE = 22;
+export const [TEXT, CLOSE] = [1, 8];
 
-/** Serves on a free port; gives it, and what ends it. */
-export async function serve() {
-  const server = createServer((socket) => {
+/** Serves these paths on a free port, over TLS with `identity`; gives it, and what ends it. */
+export async function serve({ paths = ownPaths, identity } = {}) {
+  const meet = (socket) => {
     socket.on("error", () => {}); // a client may be gone
-    new Peer(socket).run();
-  });
+    new Peer(socket).run(paths);
+  };
+  const server = identity ? createSecureServer(identity, meet).on("tlsClientError", () => {}) : createServer(meet);
   await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
   return { port: server.address().port, close: () => server.close() };
 }
@@ -34,12 +37,14 @@ class Peer {
     });
   }
 
-  async run() {
+  async run(paths) {
     try {
       const head = await this.#until(() => {
+        if (this.#input[0] === TLS_HANDSHAKE) return "TLS";
         const end = this.#input.indexOf("\r\n\r\n");
         return end >= 0 && this.#take(end + 4).toString();
       });
+      if (head === "TLS") return this.socket.destroy(); // to a server that has none
       const [, target] = head.split(" ", 2);
       this.url = new URL(target, "ws://localhost");
       this.headers = new Headers(head.split("\r\n").slice(1).filter(Boolean).map((line) => {
@@ -114,7 +119,8 @@ class Peer {
   }
 }
 
-async function echo(peer) {
+/** Sends back what comes; closes itself behind "Goodbye". */
+export async function echo(peer) {
   for (;;) {
     const { opcode, payload } = await peer.next();
     peer.send(opcode, payload);
@@ -127,9 +133,10 @@ async function echo(peer) {
   }
 }
 
-const offered = (peer) => (peer.headers.get("sec-websocket-protocol") ?? "").split(/, */).filter(Boolean);
+export const offered = (peer) => (peer.headers.get("sec-websocket-protocol") ?? "").split(/, */).filter(Boolean);
 
-const paths = {
+/** What the scripts of run.mjs ask for. */
+export const ownPaths = {
   async "/echo"(peer) {
     const [first] = offered(peer);
     peer.accept(first ? [`Sec-WebSocket-Protocol: ${first}`] : []);
@@ -154,6 +161,9 @@ const paths = {
   async "/wrong-key"(peer) {
     peer.accept([], "another");
     await peer.next();
+  },
+  async "/invalid"(peer) {
+    peer.raw("no HTTP at all\r\n\r\n");
   },
   async "/redirect"(peer) {
     peer.raw("HTTP/1.1 302 Found\r\nLocation: /echo\r\nContent-Length: 0\r\n\r\n");
@@ -210,51 +220,6 @@ const paths = {
   },
 };
 
-// The same under the names that the public tests have for it.
-Object.assign(paths, {
-  "/handshake_no_extensions": paths["/no-protocol"],
-  "/handshake_no_protocol": paths["/no-protocol"],
-  "/handshake_protocol": (peer) => {
-    peer.accept(["Sec-WebSocket-Protocol: foobar"]);
-    return echo(peer);
-  },
-  "/handshake_sleep_2": paths["/sleep"],
-  "/protocol_array": paths["/protocol"],
-  "/remote-close": paths["/close"],
-  "/invalid": (peer) => peer.raw("no HTTP at all\r\n\r\n"),
-  "/wrong_accept_key": paths["/wrong-key"],
-  "/empty_message": async (peer) => {
-    peer.accept();
-    for (;;) {
-      const { opcode, payload } = await peer.next();
-      if (opcode === CLOSE) return peer.send(CLOSE, payload);
-      peer.send(TEXT, payload.length === 0 ? "pass" : "fail");
-    }
-  },
-  async "/basic_auth"(peer) {
-    if (peer.headers.get("authorization") !== `Basic ${btoa("foo:bar")}`) return refuse(peer);
-    peer.accept();
-    return echo(peer);
-  },
-  async "/receive-many-with-backpressure"(peer) {
-    peer.accept();
-    for (;;) {
-      peer.socket.pause();
-      await sleep(100);
-      peer.socket.resume();
-      const { opcode, payload } = await peer.next();
-      if (opcode === CLOSE) return peer.send(CLOSE, payload);
-      peer.send(TEXT, String(payload.length));
-    }
-  },
-  async "/delayed-passive-close"(peer) {
-    peer.accept();
-    const { payload } = await peer.next();
-    await sleep(1000);
-    peer.send(CLOSE, payload);
-  },
-});
-
-async function refuse(peer) {
+export async function refuse(peer) {
   peer.raw("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
 }

@@ -2,15 +2,20 @@
 // runs one file. Nothing here knows WebSockets.
 import assert from "node:assert/strict";
 
-const TEST_MS = 10_000;
-
+let testMs = 10_000;
 const tests = [];
+let inTurn = Promise.resolve();
 let open = 0;
 let loaded = false;
 let allDone;
 
 /** Settles when all tests have: [{ name, error }]. */
 export const results = new Promise((resolve) => { allDone = resolve; });
+
+/** How long each test may take from now on. */
+export function limit(ms) {
+  testMs = ms;
+}
 
 /** The file has run: what has not begun does not exist. */
 export function load() {
@@ -31,7 +36,7 @@ class Test {
     this.name = name;
     open += 1;
     tests.push(this);
-    this.late = setTimeout(() => this.#end(new Error(`not done within ${TEST_MS} ms`)), TEST_MS);
+    this.late = setTimeout(() => this.#end(new Error(`not done within ${testMs} ms`)), testMs);
   }
 
   #end(error) {
@@ -85,11 +90,17 @@ const same = (actual, expected) =>
 // The names that DOMException had before there were names.
 const NAMES = { SYNTAX_ERR: "SyntaxError", INVALID_STATE_ERR: "InvalidStateError", INVALID_ACCESS_ERR: "InvalidAccessError" };
 
+function assert_throws_dom(name, body, why) {
+  assert.throws(body, (error) => error instanceof DOMException && error.name === (NAMES[name] ?? name), why);
+}
+
+function assert_throws_js(kind, body, why) {
+  assert.throws(body, (error) => error.constructor === kind, why);
+}
+
 Object.assign(globalThis, {
-  self: globalThis,
-  document: { title: "the file" },
   async_test(body, name) {
-    const [run, title] = typeof body === "function" ? [body, name] : [() => {}, body];
+    const [run, title] = typeof body === "function" ? [body, name ?? undefined] : [() => {}, body];
     const made = new Test(title);
     made.step(run, made, made);
     return made;
@@ -101,7 +112,8 @@ Object.assign(globalThis, {
   },
   promise_test(body, name) {
     const made = new Test(name);
-    Promise.resolve().then(() => body(made)).then(() => made.done(), (error) => made.fail(error));
+    // One after the other, so that none waits for another's sockets.
+    inTurn = inTurn.then(() => body.call(made, made)).then(() => made.done(), (error) => made.fail(error));
   },
   setup() {},
   done() {},
@@ -119,8 +131,14 @@ Object.assign(globalThis, {
   assert_less_than: (actual, most, why) => assert(actual < most, why),
   assert_less_than_equal: (actual, most, why) => assert(actual <= most, why),
   assert_unreached: (why) => assert.fail(why ?? "it must not be reached"),
-  assert_throws_dom(name, body, why) {
-    assert.throws(body, (error) => error instanceof DOMException && error.name === (NAMES[name] ?? name), why);
+  assert_regexp_match: (actual, expected, why) => assert.match(actual, expected, why),
+  assert_throws_dom,
+  assert_throws_js,
+  /** As it was called before the two above: a name, or an error of the kind. */
+  assert_throws: (kind, body, why) =>
+    typeof kind === "string" ? assert_throws_dom(kind, body, why) : assert_throws_js(kind.constructor, body, why),
+  async promise_rejects_dom(test, name, promise, why) {
+    const error = await promise.then(() => undefined, (reason) => reason);
+    assert_throws_dom(name, () => { if (error) throw error; }, why);
   },
-  assert_throws_js: (kind, body, why) => assert.throws(body, kind, why),
 });

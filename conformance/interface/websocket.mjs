@@ -17,9 +17,8 @@ export class Bridge {
   #attributes = {};
   #lastId = 0;
 
-  constructor(program, { base, origin } = {}) {
-    this.base = base;
-    this.origin = origin;
+  constructor(program, { base, origin, ca } = {}) {
+    this.page = { base, origin, ca };
     const [ask, answer] = ["ask", "answer"].map((name) => join(this.#folder, name));
     const made = spawnSync("mkfifo", [ask, answer]);
     if (made.status !== 0) throw new Error(`mkfifo failed: ${made.stderr}`);
@@ -49,7 +48,7 @@ export class Bridge {
 
   open(socket, url, protocols) {
     const id = ++this.#lastId;
-    this.do({ do: "open", socket: id, url, protocols, base: this.base, origin: this.origin });
+    this.do({ do: "open", socket: id, url, protocols, ...this.page });
     this.#sockets.set(id, socket);
     return id;
   }
@@ -66,7 +65,8 @@ export class Bridge {
       for (;;) {
         const { event } = this.do({ do: "next" });
         if (!event) return;
-        this.#sockets.get(event.socket)?.[FIRE](event);
+        const socket = this.#sockets.get(event.socket);
+        if (socket) EventTarget.prototype.dispatchEvent.call(socket, made(event));
         await undefined;
       }
     } finally {
@@ -100,19 +100,23 @@ export class Bridge {
   }
 }
 
-const FIRE = Symbol("fire");
-
 class CloseEvent extends Event {
-  #init;
+  #wasClean;
+  #code;
+  #reason;
 
   constructor(type, init = {}) {
+    if (arguments.length === 0) throw new TypeError("the type is missing");
     super(type, init);
-    this.#init = { wasClean: false, code: 0, reason: "", ...init };
+    const { wasClean = false, code = 0, reason = "" } = init ?? {};
+    this.#wasClean = Boolean(wasClean);
+    this.#code = Number(code) & 0xffff;
+    this.#reason = usv(reason);
   }
 
-  get wasClean() { return Boolean(this.#init.wasClean); }
-  get code() { return Number(this.#init.code) & 0xffff; }
-  get reason() { return usv(this.#init.reason); }
+  get wasClean() { return this.#wasClean; }
+  get code() { return this.#code; }
+  get reason() { return this.#reason; }
 }
 
 /** The interfaces, with sockets of this bridge. */
@@ -121,13 +125,10 @@ export function interfaces(bridge) {
     #id;
     #handlers = {};
 
-    constructor(url, protocols = []) {
+    constructor(url, protocols = {}) {
       super();
       if (arguments.length === 0) throw new TypeError("the URL is missing");
-      const address = usv(url);
-      const isSequence = Object(protocols) === protocols && Symbol.iterator in protocols;
-      const names = isSequence ? Array.from(protocols, String) : [String(protocols)];
-      this.#id = bridge.open(this, address, names);
+      this.#id = bridge.open(this, usv(url), names(protocols));
     }
 
     get #attributes() { return bridge.attributes(this.#id); }
@@ -160,24 +161,18 @@ export function interfaces(bridge) {
       }
     }
 
-    close(code, reason) {
+    close(code = undefined, reason = undefined) {
       const request = { do: "close", socket: this.#id };
       if (code !== undefined) request.code = clamp(code);
       if (reason !== undefined) request.reason = usv(reason);
       bridge.do(request);
     }
 
-    [FIRE](event) {
-      this.dispatchEvent(made(event));
-    }
-
     static handler(type) {
       // HTML: a handler is a listener that looks up what it is to call.
       return {
-        configurable: true,
-        enumerable: true,
-        get() { return this.#handlers[type]?.callback ?? null; },
-        set(value) {
+        get [`on${type}`]() { return this.#handlers[type]?.callback ?? null; },
+        set [`on${type}`](value) {
           const callback = Object(value) === value ? value : null;
           const standing = this.#handlers[type];
           if (callback && standing) {
@@ -204,10 +199,27 @@ export function interfaces(bridge) {
     }
   }
   for (const type of TYPES) {
-    Object.defineProperty(WebSocket.prototype, `on${type}`, WebSocket.handler(type));
+    Object.defineProperties(WebSocket.prototype, Object.getOwnPropertyDescriptors(WebSocket.handler(type)));
   }
   delete WebSocket.handler;
+  for (const kind of [WebSocket, CloseEvent]) exposed(kind);
   return { WebSocket, CloseEvent, MessageEvent };
+}
+
+/** Web IDL: members are enumerable, and the prototype knows its interface's name. */
+function exposed({ name, prototype }) {
+  for (const member of Object.keys(Object.getOwnPropertyDescriptors(prototype))) {
+    if (member !== "constructor") Object.defineProperty(prototype, member, { enumerable: true });
+  }
+  Object.defineProperty(prototype, Symbol.toStringTag, { value: name, configurable: true });
+}
+
+/** The constructor's second argument: a name, names, or a dictionary that has either. */
+function names(protocols) {
+  if (Object(protocols) !== protocols) return protocols === null ? [] : [String(protocols)];
+  if (protocols[Symbol.iterator]) return Array.from(protocols, String);
+  const { protocols: inside = [] } = protocols;
+  return Object(inside) === inside && inside[Symbol.iterator] ? Array.from(inside, String) : [String(inside)];
 }
 
 function made({ type, origin, text, blob, arraybuffer, wasClean, code, reason }) {

@@ -1,18 +1,22 @@
 // The public web-platform-tests for WebSocket, from a checkout of one's own, with the class over
-// newswire::event: the .any.js files, which need no document. See README.md.
+// newswire::event: scripts, and pages whose script needs little of a page. See README.md.
 //   node wpt.mjs path/to/event_bridge path/to/wpt/websockets [NAME…]
 import { spawn } from "node:child_process";
 import { readFileSync, readdirSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { runInThisContext } from "node:vm";
+import { makeIdentity } from "./identity.mjs";
+import { publicPaths } from "./paths.mjs";
 import { serve } from "./server.mjs";
+import { testFile } from "./wpt_file.mjs";
 import { Bridge, interfaces } from "./websocket.mjs";
 
 const FILE_MS = 120_000;
+const HOST = "localhost";
 const [program, folder, ...names] = process.argv.slice(2);
 
-if (process.env.WPT_FILE) await runFile(process.env.WPT_FILE, Number(process.env.WPT_PORT));
+if (process.env.WPT_RUN) await runFile(JSON.parse(process.env.WPT_RUN));
 else await runAll();
 
 async function runAll() {
@@ -20,25 +24,36 @@ async function runAll() {
     console.error("usage: node wpt.mjs path/to/event_bridge path/to/wpt/websockets [NAME…]");
     process.exit(2);
   }
-  const server = await serve();
+  const identity = makeIdentity(HOST);
+  const plain = await serve({ paths: publicPaths });
+  const secure = await serve({ paths: publicPaths, identity });
+  const ports = { ws: plain.port, wss: secure.port };
   const score = { passed: 0, failed: 0, "not run": 0 };
-  const files = readdirSync(folder).filter((name) => name.endsWith(".any.js"));
-  for (const name of files.filter((file) => names.length === 0 || names.some((part) => file.includes(part)))) {
-    for (const { subtest, error, why } of await run(join(folder, name), server.port)) {
-      const verdict = why ? "not run" : error ? "failed" : "passed";
-      score[verdict] += 1;
-      if (verdict !== "passed") console.log(`${verdict.padEnd(7)} ${name}: ${subtest ?? ""}\n     ${why ?? error.split("\n").slice(0, 3).join("\n     ")}`);
+  const files = readdirSync(folder, { recursive: true }).filter((path) => testFile.isTest(path)).sort();
+  for (const path of files.filter((file) => names.length === 0 || names.some((part) => file.includes(part)))) {
+    const file = testFile(path, readFileSync(join(folder, path), "utf8"));
+    for (const variant of file.variants) {
+      const outcomes = file.needs(variant) ? [{ why: file.needs(variant) }]
+        : await run({ folder, path, variant, ports, ca: identity.caFile });
+      for (const { subtest, error, why } of outcomes) {
+        const verdict = why ? "not run" : error ? "failed" : "passed";
+        score[verdict] += 1;
+        if (verdict === "passed") continue;
+        console.log(`${verdict.padEnd(7)} ${path}${variant}: ${subtest ?? ""}`);
+        console.log(`     ${why ?? error.split("\n").slice(0, 3).join("\n     ")}`);
+      }
     }
   }
-  server.close();
+  for (const server of [plain, secure]) server.close();
+  identity.remove();
   console.log(Object.entries(score).map(([verdict, count]) => `${count} ${verdict}`).join(", "));
   process.exit(score.failed === 0 && score.passed > 0 ? 0 : 1);
 }
 
 /** Runs a file in a process of its own, since it uses the global scope as it likes. */
-function run(file, port) {
+function run(what) {
   const child = spawn(process.execPath, [fileURLToPath(import.meta.url), program], {
-    env: { ...process.env, WPT_FILE: file, WPT_PORT: String(port) },
+    env: { ...process.env, WPT_RUN: JSON.stringify(what) },
     stdio: ["ignore", "pipe", "inherit"],
     timeout: FILE_MS,
   });
@@ -52,20 +67,27 @@ function run(file, port) {
   });
 }
 
-async function runFile(file, port) {
-  const host = `127.0.0.1:${port}`;
-  const bridge = new Bridge(program, { base: `http://${host}/websockets/test.html`, origin: `http://${host}` });
-  Object.assign(globalThis, interfaces(bridge), { location: new URL(`http://${host}/websockets/test.html?default`) });
-  const { load, results } = await import("./testharness.mjs");
-  const source = readFileSync(file, "utf8");
-  const scripts = [...source.matchAll(/^\/\/ META: script=(.*)$/gm)].map(([, name]) => name);
+async function runFile({ folder: top, path, variant, ports, ca }) {
+  const origin = `http://${HOST}:${ports.ws}`;
+  const page = new URL(`/websockets/${path}${variant}`, origin);
+  const bridge = new Bridge(program, { base: page.href, origin, ca });
+  const read = (name) => substitute(readFileSync(join(top, name), "utf8"), ports);
+  const file = testFile(path, read(path));
   const tell = (result) => console.log(JSON.stringify(result));
+  Object.assign(globalThis, interfaces(bridge), { location: page });
+  const { document } = await import("./document.mjs");
+  const { limit, load, results } = await import("./testharness.mjs");
+  document.title = file.title;
+  if (file.isLong) limit(FILE_MS / 2);
+  const include = (name) => {
+    if (name.startsWith("/resources/testharness")) return;
+    if (name.startsWith("/")) throw new Error(`it needs ${name}`);
+    runInThisContext(read(join(dirname(path), name.split("?")[0])), { filename: name });
+  };
+  globalThis.importScripts = (...scripts) => scripts.forEach(include);
   try {
-    for (const name of scripts) {
-      if (name.startsWith("/")) throw new Error(`it needs ${name}`);
-      runInThisContext(substitute(readFileSync(join(dirname(file), name.split("?")[0]), "utf8"), port), { filename: name });
-    }
-    runInThisContext(substitute(source, port), { filename: file });
+    file.scripts.forEach(include);
+    runInThisContext(file.body, { filename: path });
     load();
     for (const { name, error } of await results) tell({ subtest: name, error });
   } catch (error) {
@@ -76,6 +98,7 @@ async function runFile(file, port) {
 }
 
 /** What the tests' own server replaces in files that are called .sub. */
-function substitute(text, port) {
-  return text.replaceAll(/\{\{host\}\}/g, "127.0.0.1").replaceAll(/\{\{ports\[\w+\]\[\d\]\}\}/g, String(port));
+function substitute(text, ports) {
+  return text.replaceAll("{{host}}", HOST)
+    .replaceAll(/\{\{ports\[(\w+)\]\[\d\]\}\}/g, (_, scheme) => ports[scheme] ?? ports.ws);
 }

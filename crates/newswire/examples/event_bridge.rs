@@ -2,7 +2,8 @@
 //! of JSON out. `conformance/interface` puts a JavaScript class in front of it.
 //!
 //! ```text
-//! {"do":"open","socket":1,"url":"ws://…","protocols":["chat"],"base":"http://…","origin":"…"}
+//! {"do":"open","socket":1,"url":"ws://…","protocols":["chat"],"base":"http://…","origin":"…",
+//!  "ca":"…"}                               "ca" is a file of certificates to trust
 //! {"do":"send","socket":1,"text":"…"}      or "base64", or "blob": its size
 //! {"do":"fill","socket":1,"blob":1,"base64":"…"}
 //! {"do":"close","socket":1,"code":1000,"reason":"…"}
@@ -135,16 +136,30 @@ fn open(request: &Value) -> Result<WebSocket, Error> {
     if let Some(base) = request["base"].as_str() {
         options = options.base_url(base)?;
     }
+    let mut connector = Connector::new();
     if let Some(origin) = request["origin"].as_str() {
-        let origin = HeaderValue::from_str(origin)?;
-        options = options.connector(Connector::new().header(ORIGIN, origin));
+        connector = connector.header(ORIGIN, HeaderValue::from_str(origin)?);
     }
+    if let Some(file) = request["ca"].as_str() {
+        connector = trusting(connector, file)?;
+    }
+    options = options.connector(connector);
     let protocols: Vec<&str> = match request["protocols"].as_array() {
         Some(names) => names.iter().filter_map(Value::as_str).collect(),
         None => Vec::new(),
     };
     let url = request["url"].as_str().ok_or("which URL?")?;
     Ok(options.open(url, protocols)?)
+}
+
+#[cfg(feature = "rustls")]
+fn trusting(connector: Connector, ca: &str) -> Result<Connector, Error> {
+    Ok(connector.tls(newswire::tls::ClientTls::new().ca_file(ca)?))
+}
+
+#[cfg(not(feature = "rustls"))]
+fn trusting(_: Connector, ca: &str) -> Result<Connector, Error> {
+    Err(format!("to trust {ca:?}, build this example with the feature rustls").into())
 }
 
 fn id(request: &Value) -> Result<u64, Error> {
