@@ -287,6 +287,46 @@ const checks = {
     await sleep(20);
     assert.deepEqual(calls, ["new", "listener"]);
   },
+  "the interfaces look as Web IDL has them"() {
+    const socket = new WebSocket(URL_BASE);
+    for (const [type, object, length, attributes, operations] of [
+      [WebSocket, socket, 1, ["url", "readyState", "bufferedAmount", "extensions", "protocol", "binaryType",
+        "onopen", "onmessage", "onerror", "onclose"], { close: 0, send: 1 }],
+      [CloseEvent, new CloseEvent("close"), 1, ["wasClean", "code", "reason"], {}],
+    ]) {
+      const { prototype } = type;
+      const described = (name) => Object.getOwnPropertyDescriptor(prototype, name);
+      assert.equal(type.length, length);
+      assert.equal(String(object), `[object ${type.name}]`);
+      assert.throws(() => type("ws://x/"), TypeError);
+      for (const name of attributes) {
+        const { get, set, enumerable, configurable } = described(name);
+        assert.deepEqual([get.name, enumerable, configurable], [`get ${name}`, true, true]);
+        assert.equal(typeof set, /^on|Type$/.test(name) ? "function" : "undefined", name);
+        assert.throws(() => get.call({}), TypeError);
+        assert.equal(Object.hasOwn(object, name), false);
+      }
+      for (const [name, least] of Object.entries(operations)) {
+        const { value, enumerable, configurable, writable } = described(name);
+        assert.deepEqual([value.length, enumerable, configurable, writable], [least, true, true, true]);
+        assert.throws(() => value.call({}, ""), TypeError);
+        if (least > 0) assert.throws(() => object[name](), TypeError);
+      }
+      const rest = Object.keys(prototype).filter((name) => !attributes.includes(name) && !(name in operations));
+      assert.deepEqual(rest, type === WebSocket ? ["CONNECTING", "OPEN", "CLOSING", "CLOSED"] : []);
+    }
+    for (const holder of [WebSocket, WebSocket.prototype]) {
+      assert.deepEqual(Object.getOwnPropertyDescriptor(holder, "CLOSED"),
+        { value: 3, writable: false, enumerable: true, configurable: false });
+    }
+  },
+  async "sockets to the same address are established one after the other"() {
+    const opened = [];
+    const sockets = [1, 2].map(() => new WebSocket(`${URL_BASE}/slow-start`));
+    for (const socket of sockets) socket.addEventListener("open", () => opened.push(performance.now()));
+    await Promise.all(sockets.map((socket) => until(socket, "open")));
+    assert(opened[1] - opened[0] > 280, String(opened));
+  },
   async "sockets that are dropped leave the others alone"() {
     const [gone, stays] = [1, 2].map(() => new WebSocket(`${URL_BASE}/echo`));
     await Promise.all([until(gone, "open"), until(stays, "open")]);

@@ -168,6 +168,11 @@ export const ownPaths = {
   async "/redirect"(peer) {
     peer.raw("HTTP/1.1 302 Found\r\nLocation: /echo\r\nContent-Length: 0\r\n\r\n");
   },
+  async "/slow-start"(peer) {
+    await sleep(300);
+    peer.accept();
+    await echo(peer);
+  },
   async "/sleep"(peer) {
     await sleep(2000);
     peer.accept();

@@ -100,6 +100,23 @@ export class Bridge {
   }
 }
 
+class MessageEvent extends Event {
+  #init;
+
+  constructor(type, init = {}) {
+    if (arguments.length === 0) throw new TypeError("the type is missing");
+    super(type, init);
+    const { data = null, origin = "", lastEventId = "", source = null, ports = [] } = init ?? {};
+    this.#init = { data, origin: usv(origin), lastEventId: String(lastEventId), source, ports: Object.freeze([...ports]) };
+  }
+
+  get data() { return this.#init.data; }
+  get origin() { return this.#init.origin; }
+  get lastEventId() { return this.#init.lastEventId; }
+  get source() { return this.#init.source; }
+  get ports() { return this.#init.ports; }
+}
+
 class CloseEvent extends Event {
   #wasClean;
   #code;
@@ -202,7 +219,7 @@ export function interfaces(bridge) {
     Object.defineProperties(WebSocket.prototype, Object.getOwnPropertyDescriptors(WebSocket.handler(type)));
   }
   delete WebSocket.handler;
-  for (const kind of [WebSocket, CloseEvent]) exposed(kind);
+  for (const kind of [WebSocket, CloseEvent, MessageEvent]) exposed(kind);
   return { WebSocket, CloseEvent, MessageEvent };
 }
 

@@ -8,6 +8,7 @@
 
 mod blob;
 mod channel;
+mod connecting;
 mod dispatch;
 mod events;
 mod exception;
@@ -77,6 +78,11 @@ pub type CloseHandler = Box<dyn FnMut(&WebSocket, &CloseEvent)>;
 ///
 /// [`Options::spawn`] makes a thread that runs a socket in the background, and a [`Remote`] has
 /// things done there from any other.
+///
+/// # Many sockets
+/// Those to the same host and port are established one after the other, in the order in which they
+/// were made, as RFC 6455 has it for all that runs scripts. [`connect`](crate::connect) does not
+/// wait.
 ///
 /// # Dropping
 /// A socket that is dropped before it is closed sends what was queued and a Close frame with code

@@ -222,9 +222,17 @@ pub(super) struct Request {
 }
 
 impl Request {
+    pub(super) fn host(&self) -> &str {
+        self.url.host_str().unwrap_or_default()
+    }
+
+    pub(super) fn port(&self) -> u16 {
+        self.url.port_or_known_default().unwrap_or_default()
+    }
+
     /// How to ask for the URL, or why it must not be asked for.
     pub(super) fn connector(&self) -> Result<Connector, String> {
-        let port = self.url.port_or_known_default().unwrap_or(0);
+        let port = self.port();
         // Fetch, main fetch: "If […] should request be blocked due to a bad port […] returns
         // blocked, then set response to a network error."
         if !self.options.allow_bad_ports && ports::is_bad(port) {

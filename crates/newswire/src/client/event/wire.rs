@@ -2,6 +2,7 @@
 //! each thing that happens. What is visible to the owner, and when, is not decided here.
 
 use super::channel::{Channel, Command, End, Task};
+use super::connecting;
 use super::options::Request;
 use crate::client::ConnectError;
 use crate::error::{RecvError, SendError};
@@ -51,7 +52,10 @@ impl Drop for Guard {
 /// "Establish a WebSocket connection", unless the owner gives it up before.
 async fn establish(request: &Request, channel: &Channel) -> Result<WebSocket, String> {
     let connector = request.connector()?;
-    let mut connect = pin!(connector.connect(request.url.as_str()));
+    let mut connect = pin!(async {
+        let _turn = connecting::turn(request.host(), request.port()).await;
+        connector.connect(request.url.as_str()).await
+    });
     let mut cut = pin!(channel.until_cut());
     poll_fn(|cx| {
         if cut.as_mut().poll(cx).is_ready() {

@@ -79,11 +79,7 @@ fn scripted<R: Send + 'static>(
     let running = thread::spawn(move || {
         let stream = accept(&listener);
         drop(listener);
-        stream.set_nodelay(true).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream.set_write_timeout(Some(PATIENCE)).unwrap();
-        let input = Vec::new();
-        script(&mut Script { stream, input })
+        script(&mut Script::of(stream))
     });
     (url, running)
 }
@@ -108,6 +104,14 @@ fn accept(listener: &TcpListener) -> TcpStream {
 }
 
 impl Script {
+    fn of(stream: TcpStream) -> Self {
+        stream.set_nodelay(true).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        let input = Vec::new();
+        Self { stream, input }
+    }
+
     fn raw(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).unwrap();
     }

@@ -1,10 +1,15 @@
 //! How an established connection becomes visible.
 
-use super::{Background, join, next, open, opened, scripted, until_open, wait_until};
-use crate::support::PATIENCE;
+use super::{
+    Background, Script, accept, join, next, open, opened, scripted, until_open, wait_until,
+};
+use crate::support::{self, PATIENCE};
 use newswire::event::{Event, ExceptionKind, ReadyState};
 use std::cell::Cell;
+use std::io::ErrorKind;
+use std::net::TcpListener;
 use std::rc::Rc;
+use std::thread;
 use std::time::Duration;
 
 #[test]
@@ -76,7 +81,7 @@ fn a_handler_set_long_after_the_connection_is_established_gets_open() {
     let server = Background::echo();
     let socket = open(&server.url("/echo"));
     assert!(socket.wait(Some(PATIENCE)));
-    std::thread::sleep(Duration::from_millis(20));
+    thread::sleep(Duration::from_millis(20));
     let opened = Rc::new(Cell::new(0));
     let count = Rc::clone(&opened);
     socket.set_onopen(Some(Box::new(move |_| count.set(count.get() + 1))));
@@ -123,4 +128,40 @@ fn many_sockets_at_once_all_open() {
     for (n, socket) in sockets.iter().enumerate() {
         assert_eq!(super::next_text(socket), n.to_string());
     }
+}
+
+#[test]
+fn sockets_to_the_same_address_are_established_one_after_the_other() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("ws://{}/", listener.local_addr().unwrap());
+    let sockets = [0, 1, 2].map(|_| open(&url));
+    let mut established = Vec::new();
+    for socket in &sockets {
+        let mut script = Script::of(accept(&listener));
+        let request = script.head();
+        // The next one waits until this one has its answer.
+        thread::sleep(Duration::from_millis(30));
+        assert_eq!(listener.accept().unwrap_err().kind(), ErrorKind::WouldBlock);
+        script.raw(&support::answer(&request));
+        until_open(socket);
+        established.push(script);
+    }
+}
+
+#[test]
+fn a_socket_does_not_wait_for_one_that_was_given_up_or_has_failed() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("ws://{}/", listener.local_addr().unwrap());
+    let [given_up, refused, waiting, last] = [0, 1, 2, 3].map(|_| open(&url));
+    let silent = accept(&listener);
+    given_up.close(None, None).unwrap();
+    waiting.close(None, None).unwrap();
+    let mut script = Script::of(accept(&listener));
+    script.head();
+    script.raw(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n");
+    super::assert_fails(&refused);
+    let mut script = Script::of(accept(&listener));
+    script.accept();
+    until_open(&last);
+    drop(silent);
 }
