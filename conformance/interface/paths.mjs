@@ -15,10 +15,12 @@ const saying = (what) => accepting([], async (peer) => {
   await echo(peer);
 });
 
+/** Accepts after a while, and closes at once. */
 const sleeping = (ms) => async (peer) => {
   await sleep(ms);
   peer.accept();
-  await echo(peer);
+  peer.close(1000);
+  await peer.next();
 };
 
 /** Reads until the client closes, and answers that after a while. */
