@@ -1,6 +1,8 @@
 // The public web-platform-tests for WebSocket, from a checkout of one's own, with the class over
 // newswire::event: scripts, and pages whose script needs little of a page. See README.md.
 //   node wpt.mjs path/to/event_bridge path/to/wpt/websockets [NAME…]
+// WPT_SERVER, when it is set, says where a server runs that is to be asked in place of server.mjs:
+//   {"host": "web-platform.test", "ports": {"http": 8000, "ws": 8666, "wss": 8667}, "ca": "cacert.pem"}
 import { spawn } from "node:child_process";
 import { readFileSync, readdirSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -13,7 +15,6 @@ import { testFile } from "./wpt_file.mjs";
 import { Bridge, interfaces } from "./websocket.mjs";
 
 const FILE_MS = 120_000;
-const HOST = "localhost";
 const [program, folder, ...names] = process.argv.slice(2);
 
 if (process.env.WPT_RUN) await runFile(JSON.parse(process.env.WPT_RUN));
@@ -24,17 +25,14 @@ async function runAll() {
     console.error("usage: node wpt.mjs path/to/event_bridge path/to/wpt/websockets [NAME…]");
     process.exit(2);
   }
-  const identity = makeIdentity(HOST);
-  const plain = await serve({ paths: publicPaths });
-  const secure = await serve({ paths: publicPaths, identity });
-  const ports = { ws: plain.port, wss: secure.port };
+  const { close, ...server } = process.env.WPT_SERVER ? JSON.parse(process.env.WPT_SERVER) : await ownServer();
   const score = { passed: 0, failed: 0, "not run": 0 };
   const files = readdirSync(folder, { recursive: true }).filter((path) => testFile.isTest(path)).sort();
   for (const path of files.filter((file) => names.length === 0 || names.some((part) => file.includes(part)))) {
     const file = testFile(path, readFileSync(join(folder, path), "utf8"));
     for (const variant of file.variants) {
       const outcomes = file.needs(variant) ? [{ why: file.needs(variant) }]
-        : await run({ folder, path, variant, ports, ca: identity.caFile });
+        : await run({ folder, path, variant, server });
       for (const { subtest, error, why } of outcomes) {
         const verdict = why ? "not run" : error ? "failed" : "passed";
         score[verdict] += 1;
@@ -44,10 +42,22 @@ async function runAll() {
       }
     }
   }
-  for (const server of [plain, secure]) server.close();
-  identity.remove();
+  close?.();
   console.log(Object.entries(score).map(([verdict, count]) => `${count} ${verdict}`).join(", "));
   process.exit(score.failed === 0 && score.passed > 0 ? 0 : 1);
+}
+
+async function ownServer() {
+  const host = "localhost";
+  const identity = makeIdentity(host);
+  const plain = await serve({ paths: publicPaths });
+  const secure = await serve({ paths: publicPaths, identity });
+  const ports = { http: plain.port, ws: plain.port, wss: secure.port };
+  const close = () => {
+    for (const server of [plain, secure]) server.close();
+    identity.remove();
+  };
+  return { host, ports, ca: identity.caFile, close };
 }
 
 /** Runs a file in a process of its own, since it uses the global scope as it likes. */
@@ -67,11 +77,11 @@ function run(what) {
   });
 }
 
-async function runFile({ folder: top, path, variant, ports, ca }) {
-  const origin = `http://${HOST}:${ports.ws}`;
+async function runFile({ folder: top, path, variant, server: { host, ports, ca } }) {
+  const origin = `http://${host}:${ports.http}`;
   const page = new URL(`/websockets/${path}${variant}`, origin);
   const bridge = new Bridge(program, { base: page.href, origin, ca });
-  const read = (name) => substitute(readFileSync(join(top, name), "utf8"), ports);
+  const read = (name) => substitute(readFileSync(join(top, name), "utf8"), host, ports);
   const file = testFile(path, read(path));
   const tell = (result) => console.log(JSON.stringify(result));
   Object.assign(globalThis, interfaces(bridge), { location: page });
@@ -98,7 +108,7 @@ async function runFile({ folder: top, path, variant, ports, ca }) {
 }
 
 /** What the tests' own server replaces in files that are called .sub. */
-function substitute(text, ports) {
-  return text.replaceAll("{{host}}", HOST)
+function substitute(text, host, ports) {
+  return text.replaceAll("{{host}}", host)
     .replaceAll(/\{\{ports\[(\w+)\]\[\d\]\}\}/g, (_, scheme) => ports[scheme] ?? ports.ws);
 }

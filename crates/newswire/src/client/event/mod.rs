@@ -81,8 +81,8 @@ pub type CloseHandler = Box<dyn FnMut(&WebSocket, &CloseEvent)>;
 ///
 /// # Many sockets
 /// Those to the same host and port are established one after the other, in the order in which they
-/// were made, as RFC 6455 has it for all that runs scripts. [`connect`](crate::connect) does not
-/// wait.
+/// were made, as RFC 6455 §4.1 asks; one that fails or is given up keeps no other waiting.
+/// [`connect`](crate::connect) does not wait for others.
 ///
 /// # Dropping
 /// A socket that is dropped before it is closed sends what was queued and a Close frame with code
