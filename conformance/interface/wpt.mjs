@@ -11,7 +11,7 @@ import { runInThisContext } from "node:vm";
 import { makeIdentity } from "./identity.mjs";
 import { publicPaths } from "./paths.mjs";
 import { serve } from "./server.mjs";
-import { testFile } from "./wpt_file.mjs";
+import { isTest, testFile } from "./wpt_file.mjs";
 import { Bridge, interfaces } from "./websocket.mjs";
 
 const FILE_MS = 120_000;
@@ -27,7 +27,7 @@ async function runAll() {
   }
   const { close, ...server } = process.env.WPT_SERVER ? JSON.parse(process.env.WPT_SERVER) : await ownServer();
   const score = { passed: 0, failed: 0, "not run": 0 };
-  const files = readdirSync(folder, { recursive: true }).filter((path) => testFile.isTest(path)).sort();
+  const files = readdirSync(folder, { recursive: true }).filter(isTest).sort();
   for (const path of files.filter((file) => names.length === 0 || names.some((part) => file.includes(part)))) {
     const file = testFile(path, readFileSync(join(folder, path), "utf8"));
     for (const variant of file.variants) {

@@ -18,7 +18,8 @@ export function testFile(path, text) {
   return path.endsWith(".js") ? script(path, text) : page(path, text);
 }
 
-testFile.isTest = (path) => /\.(any|window|worker)\.js$|\.html?$/.test(path)
+/** Whether it is a test, and not what tests share. */
+export const isTest = (path) => /\.(any|window|worker)\.js$|\.html?$/.test(path)
   && !/(^|[\\/])(support|resources|handlers)[\\/]/.test(path);
 
 function script(path, text) {

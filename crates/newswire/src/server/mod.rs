@@ -74,6 +74,10 @@ use tokio::net::{TcpListener, TcpSocket, ToSocketAddrs};
 /// for, and when it returns the connection is closed: with code 1000, or 1011 when it returned an
 /// error or panicked.
 ///
+/// With the feature `tracing` what is refused, and handlers and handshakes that fail, are events. Each
+/// connection has a span of the level DEBUG, `connection` with the fields `peer` and `path`, from its
+/// request to its end, and what its handler says is in it. Of messages nothing is said.
+///
 /// ```no_run
 /// use newswire::{Server, WebSocket};
 ///
