@@ -6,45 +6,13 @@ Exits with 1 when something is not as it should be. Every program that it starts
 import contextlib
 import os
 import re
-import socket
 import subprocess
 import sys
 import tempfile
-import time
 
-PATIENCE = 20  # seconds, for whatever is waited for
+from programs import PATIENCE, free_port, program, until_listening
+
 FAILED = []
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
-
-
-@contextlib.contextmanager
-def program(*command):
-    """Runs a program until the block is left."""
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        yield process
-    finally:
-        process.terminate()
-        try:
-            process.wait(PATIENCE)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-def until_listening(port, process):
-    end = time.monotonic() + PATIENCE
-    while time.monotonic() < end:
-        if process.poll() is not None:
-            raise SystemExit(f"{process.args[0]} has ended with {process.returncode}")
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-            return
-        time.sleep(0.05)
-    raise SystemExit(f"{process.args[0]} does not listen on port {port}")
 
 
 @contextlib.contextmanager

@@ -358,13 +358,8 @@ async fn a_servers_retry_after_is_waited_for() {
     within(serving).await.unwrap();
 }
 
-/// How often the connection is cut.
-fn kills() -> u64 {
-    match std::env::var("NEWSWIRE_KILLS") {
-        Ok(kills) => kills.parse().expect("NEWSWIRE_KILLS is a number"),
-        Err(_) => 10,
-    }
-}
+/// How often the connection is cut. `./test routes` does it with a server that is killed.
+const KILLS: u64 = 10;
 
 /// How many messages are queued whenever a connection is open.
 const ROUND: u64 = 100;
@@ -374,7 +369,6 @@ const ROUND: u64 = 100;
 /// and the order is kept.
 #[tokio::test]
 async fn nothing_that_waits_is_lost_or_repeated_however_often_the_connection_is_cut() {
-    let kills = kills();
     let server = serve_echo().await;
     let mut line = Line::to(server.addr).await;
     let policy = quick().outbox(2 * ROUND as usize, 32 << 20);
@@ -411,7 +405,7 @@ async fn nothing_that_waits_is_lost_or_repeated_however_often_the_connection_is_
                 } else {
                     opened * 37 % ROUND
                 };
-                if opened <= kills && echoes == enough.max(1) {
+                if opened <= KILLS && echoes == enough.max(1) {
                     line.cut().await;
                     line.restore(server.addr, is_narrow(opened + 1));
                 }
@@ -430,11 +424,11 @@ async fn nothing_that_waits_is_lost_or_repeated_however_often_the_connection_is_
             Event::Waiting { .. } => {}
             other => panic!("{other:?}"),
         }
-        if expected == queued && opened > kills {
+        if expected == queued && opened > KILLS {
             break;
         }
     }
-    assert_eq!((opened, queued), (kills + 1, (kills + 1) * ROUND));
+    assert_eq!((opened, queued), (KILLS + 1, (KILLS + 1) * ROUND));
     assert_eq!((outbox.len(), outbox.bytes()), (0, 0));
     assert!(lost_messages < queued, "all {queued} were lost");
     // Those in the middle of which the line was cut were sent again, and came once.
