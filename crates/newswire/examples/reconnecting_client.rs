@@ -14,6 +14,7 @@ use std::thread;
 use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
+use tokio::time::sleep;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> newswire::Result {
@@ -65,7 +66,7 @@ fn send_lines(outbox: &Outbox, runtime: &Handle) -> newswire::Result {
                 NotTaken::Full(again) => message = again,
                 error => return Err(error.into()),
             }
-            thread::sleep(Duration::from_millis(1));
+            runtime.block_on(sleep(Duration::from_millis(1)));
         }
     }
     runtime.block_on(outbox.drained());

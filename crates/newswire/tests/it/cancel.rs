@@ -1,6 +1,8 @@
 //! Cancel safety: futures that are dropped at every point at which they can be.
 
-use crate::support::{Peer, REQUEST, Trickle, close_payload, frame, pair, poll_once, within};
+use crate::support::{
+    Peer, REQUEST, Trickle, close_payload, frame, pair, poll_at_most, poll_once, within,
+};
 use newswire::proto::{FrameHeader, OpCode, Role};
 use newswire::{CloseCode, Config, Connector, Message, WebSocket};
 use std::future::Future;
@@ -104,18 +106,6 @@ async fn narrow_server() -> (
 fn numbered(n: usize) -> Vec<u8> {
     let mark = u8::try_from(n).unwrap();
     vec![mark; 1 + n * 7 % 60]
-}
-
-/// Polls `future` up to `polls` times while others run; what it gave, unless it was dropped.
-async fn poll_at_most<F: Future>(polls: usize, future: F) -> Option<F::Output> {
-    let mut future = pin!(future);
-    for _ in 0..polls {
-        if let Some(output) = poll_once(future.as_mut()).await {
-            return Some(output);
-        }
-        tokio::task::yield_now().await;
-    }
-    None
 }
 
 #[tokio::test]

@@ -1,18 +1,18 @@
 //! The client's way to a server: addresses, settings, and errors that say which step failed,
 //! whatever the server does.
 
-use crate::support::{PATIENCE, Peer, answer, echo, frame, message, serve, serve_echo, within};
+use crate::support::{
+    PATIENCE, Peer, bad_server, echo, message, serve, serve_echo, silent, within,
+};
 use newswire::proto::handshake::ResponseError;
-use newswire::proto::{OpCode, Role};
 use newswire::{Config, ConnectError, Connector, RecvError, Request, Resolve, Step, WebSocket};
 use std::future::pending;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::io::duplex;
+use tokio::net::TcpListener;
 use tokio::runtime::Handle;
-use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 /// The port of a name that stands for all of these, in this order.
@@ -28,23 +28,6 @@ fn found(addresses: &[SocketAddr]) -> impl Resolve {
 async fn refusing() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     listener.local_addr().unwrap()
-}
-
-/// An address at which nobody answers, as long as what comes with it is kept.
-async fn silent() -> (SocketAddr, Vec<TcpStream>, TcpListener) {
-    let socket = TcpSocket::new_v4().unwrap();
-    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
-    let listener = socket.listen(1).unwrap();
-    let address = listener.local_addr().unwrap();
-    let mut waiting = Vec::new();
-    // Once its queue is full, the system drops what else comes.
-    loop {
-        let connecting = TcpStream::connect(address);
-        match tokio::time::timeout(Duration::from_millis(100), connecting).await {
-            Ok(stream) => waiting.push(stream.unwrap()),
-            Err(_) => return (address, waiting, listener),
-        }
-    }
 }
 
 #[tokio::test]
@@ -298,95 +281,6 @@ async fn a_setting_that_cannot_be_sent_is_named() {
         assert_eq!(error.step(), Step::Setup);
         assert!(error.to_string().contains(word), "{word}: {error}");
     }
-}
-
-/// Does what a bad server does with the request that it has got.
-async fn misbehave(mut stream: TcpStream, how: &str) -> io::Result<()> {
-    let mut request = Vec::new();
-    while !request.ends_with(b"\r\n\r\n") {
-        stream.read_buf(&mut request).await?;
-    }
-    let good = answer(str::from_utf8(&request).unwrap());
-    match how {
-        "garbage" => {
-            stream
-                .write_all(&[0, 159, 146, 150, 13, 10, 13, 10])
-                .await?
-        }
-        "another protocol" => stream.write_all(b"SSH-2.0-OpenSSH_9.2\r\n\r\n").await?,
-        "half and the end" => return stream.write_all(&good[..good.len() / 2]).await,
-        "nothing and the end" => return Ok(()),
-        "half and silence" => stream.write_all(&good[..good.len() / 2]).await?,
-        "silence" => {}
-        "endless header" => {
-            stream
-                .write_all(b"HTTP/1.1 101 Switching Protocols\r\nX: ")
-                .await?;
-            while stream.write_all(&[b'x'; 1000]).await.is_ok() {}
-        }
-        "endless headers" => {
-            stream
-                .write_all(b"HTTP/1.1 101 Switching Protocols\r\n")
-                .await?;
-            while stream.write_all(b"X: y\r\n").await.is_ok() {}
-        }
-        "endless patience" => {
-            while stream
-                .write_all(b"HTTP/1.1 103 Early Hints\r\n\r\n")
-                .await
-                .is_ok()
-            {}
-        }
-        "64 KiB of redirect" => {
-            let to = "x".repeat(64 * 1024);
-            let head = format!("HTTP/1.1 302 Found\r\nLocation: /{to}\r\n\r\n");
-            stream.write_all(head.as_bytes()).await?;
-        }
-        "wrong accept" => {
-            let head = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\
-                        Connection: Upgrade\r\nSec-WebSocket-Accept: AAAA\r\n\r\n";
-            stream.write_all(head.as_bytes()).await?;
-        }
-        "masked frames" => {
-            stream.write_all(&good).await?;
-            stream
-                .write_all(&frame(Role::Client, OpCode::Text, b"masked"))
-                .await?;
-        }
-        "a page" => {
-            let head = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello and more";
-            stream.write_all(head.as_bytes()).await?;
-        }
-        "a refusal in chunks" => {
-            let head = "HTTP/1.1 403 Forbidden\r\nTransfer-Encoding: chunked\r\nX-Why: w\r\n\r\n\
-                        4;a=b\r\nonly\r\n";
-            stream.write_all(head.as_bytes()).await?;
-            stream.write_all(b"8\r\n members\r\n0\r\n\r\n").await?;
-        }
-        "an endless refusal" => {
-            stream.write_all(b"HTTP/1.1 403 Forbidden\r\n\r\n").await?;
-            while stream.write_all(&[b'x'; 1000]).await.is_ok() {}
-        }
-        "a refusal without its body" => {
-            let head = "HTTP/1.1 403 Forbidden\r\nContent-Length: 99\r\n\r\nsorry";
-            stream.write_all(head.as_bytes()).await?;
-        }
-        other => panic!("{other}"),
-    }
-    // The client hangs up: with a reset when it had not read everything.
-    let _ = stream.read_to_end(&mut request).await;
-    Ok(())
-}
-
-/// A bad server for one connection; its task ends when the client has hung up.
-async fn bad_server(how: &'static str) -> (String, JoinHandle<io::Result<()>>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("ws://{}/", listener.local_addr().unwrap());
-    let serving = tokio::spawn(async move {
-        let (stream, _) = listener.accept().await?;
-        misbehave(stream, how).await
-    });
-    (url, serving)
 }
 
 /// What comes of connecting to a bad server. It leaves no socket and no task behind.

@@ -27,6 +27,8 @@ mod handlers;
 mod handshake_deadlines;
 #[cfg(feature = "http")]
 mod keep_alive;
+#[cfg(target_os = "linux")]
+mod left_behind;
 mod limits;
 mod metrics;
 mod origins;

@@ -1,6 +1,7 @@
 //! What the tests share: a bound on every wait, a server to talk to, peers that put raw frames
 //! on the wire, and transports that do not make it easy. No test lives here.
 
+mod bad_server;
 #[cfg(feature = "rustls")]
 pub(crate) mod certificates;
 #[cfg(feature = "http")]
@@ -9,6 +10,7 @@ mod peer;
 mod server;
 mod transport;
 
+pub(crate) use bad_server::{bad_server, silent};
 #[cfg(feature = "http")]
 pub(crate) use http::Http;
 pub(crate) use peer::{Peer, REQUEST, answer, close_payload, frame};
@@ -18,7 +20,7 @@ pub(crate) use transport::{Trickle, Watched};
 use newswire::{Config, Connector, Message, WebSocket};
 use std::future::{Future, poll_fn};
 use std::panic::Location;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::Poll;
 use std::time::Duration;
 use tokio::io::{DuplexStream, duplex};
@@ -59,6 +61,18 @@ pub(crate) async fn poll_once<F: Future>(mut future: Pin<&mut F>) -> Option<F::O
         Poll::Pending => Poll::Ready(None),
     })
     .await
+}
+
+/// Polls `future` up to `polls` times while others run; what it gave, unless it was dropped.
+pub(crate) async fn poll_at_most<F: Future>(polls: usize, future: F) -> Option<F::Output> {
+    let mut future = pin!(future);
+    for _ in 0..polls {
+        if let Some(output) = poll_once(future.as_mut()).await {
+            return Some(output);
+        }
+        tokio::task::yield_now().await;
+    }
+    None
 }
 
 /// A client and a server with a pipe between them that holds `room` bytes each way, through which
