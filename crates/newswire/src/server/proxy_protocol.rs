@@ -104,7 +104,8 @@ impl std::error::Error for ProxyProtocolError {}
 /// ```
 ///
 /// # Errors
-/// [`ProxyProtocolError`] as soon as no further byte could make it a header.
+/// [`ProxyProtocolError`] for what is no beginning of a header, and will be none with more bytes behind
+/// it. What a line of version 1 says is judged when the line has ended.
 pub fn parse(bytes: &[u8]) -> Result<Option<Header>, ProxyProtocolError> {
     if begins(bytes, V2) {
         binary(bytes)
