@@ -42,7 +42,11 @@ fn any_bytes(bytes: &[u8]) {
     let longer = [bytes, b" \r\n\0more"].concat();
     match parse(bytes) {
         Ok(Some(header)) => {
-            let most = if bytes.starts_with(SIGNATURE) { V2_MAX } else { V1_MAX };
+            let most = if bytes.starts_with(SIGNATURE) {
+                V2_MAX
+            } else {
+                V1_MAX
+            };
             assert!(header.len <= bytes.len().min(most));
             assert_eq!(parse(&longer), Ok(Some(header.clone())));
             assert_eq!(parse(&bytes[..header.len]), Ok(Some(header.clone())));
@@ -77,10 +81,20 @@ fn written_again(header: &Header) {
     if let Some((source, destination)) = addresses(header) {
         let line = line(source, destination);
         assert!(line.len() <= V1_MAX);
-        let read = parse(line.as_bytes()).expect("it is legal").expect("it is whole");
-        assert_eq!((addresses(&read), read.len), (addresses(header), line.len()));
+        let read = parse(line.as_bytes())
+            .expect("it is legal")
+            .expect("it is whole");
+        assert_eq!(
+            (addresses(&read), read.len),
+            (addresses(header), line.len())
+        );
     }
-    let bytes = binary(addresses(header), header.tls, header.authority.as_deref(), true);
+    let bytes = binary(
+        addresses(header),
+        header.tls,
+        header.authority.as_deref(),
+        true,
+    );
     if bytes.len() <= V2_MAX {
         let read = parse(&bytes).expect("it is legal").expect("it is whole");
         assert_same(&read, header, bytes.len());
@@ -96,7 +110,11 @@ fn assert_same(read: &Header, meant: &Header, len: usize) {
 fn line(source: SocketAddr, destination: SocketAddr) -> String {
     let family = if source.is_ipv4() { "TCP4" } else { "TCP6" };
     let (from, to) = (source.port(), destination.port());
-    format!("PROXY {family} {} {} {from} {to}\r\n", source.ip(), destination.ip())
+    format!(
+        "PROXY {family} {} {} {from} {to}\r\n",
+        source.ip(),
+        destination.ip()
+    )
 }
 
 fn octets(address: IpAddr) -> Vec<u8> {
@@ -148,7 +166,9 @@ fn binary(
 /// The checksum as the polynomial division that it is: the message's bits, each byte's lowest one
 /// first, divided from the highest power on.
 fn crc32c(bytes: &[u8]) -> u32 {
-    let bits = bytes.iter().flat_map(|byte| (0..8).map(move |bit| byte >> bit & 1 == 1));
+    let bits = bytes
+        .iter()
+        .flat_map(|byte| (0..8).map(move |bit| byte >> bit & 1 == 1));
     let rest = bits.fold(u32::MAX, |rest, bit| {
         let carries = (rest >> 31 == 1) != bit;
         rest << 1 ^ if carries { 0x1EDC_6F41 } else { 0 }
@@ -162,7 +182,10 @@ fn two_addresses(script: &mut Script<'_>) -> (SocketAddr, SocketAddr) {
     } else {
         (ipv6(script), ipv6(script))
     };
-    (SocketAddr::new(one, script.number()), SocketAddr::new(other, script.number()))
+    (
+        SocketAddr::new(one, script.number()),
+        SocketAddr::new(other, script.number()),
+    )
 }
 
 fn ipv4(script: &mut Script<'_>) -> IpAddr {
@@ -179,7 +202,10 @@ fn a_line(mut script: Script<'_>) {
     let bytes = [line.as_bytes(), script.0].concat();
     let header = parse(&bytes).expect("it is legal").expect("it is whole");
     assert_eq!(addresses(&header), Some((source, destination)), "{line}");
-    assert_eq!((header.len, header.tls, &header.authority), (line.len(), false, &None));
+    assert_eq!(
+        (header.len, header.tls, &header.authority),
+        (line.len(), false, &None)
+    );
     any_bytes(&bytes);
 }
 
@@ -196,7 +222,11 @@ fn a_binary_header(mut script: Script<'_>) {
     assert_eq!((header.tls, &header.authority), (tls, &authority));
     any_bytes(&bytes);
     // A changed address does not pass the checksum.
-    let room = if ends.is_some_and(|(source, _)| source.is_ipv4()) { 12 } else { 36 };
+    let room = if ends.is_some_and(|(source, _)| source.is_ipv4()) {
+        12
+    } else {
+        36
+    };
     bytes[16 + place % room] ^= change;
     assert_eq!(parse(&bytes).is_err(), summed && change != 0);
 }
@@ -248,7 +278,11 @@ fn a_chain(mut script: Script<'_>) {
     }
     if script.flag() {
         for name in [FORWARDED, X_FORWARDED_FOR, X_FORWARDED_PROTO] {
-            let lines: Vec<_> = headers.get_all(&name).iter().map(HeaderValue::as_bytes).collect();
+            let lines: Vec<_> = headers
+                .get_all(&name)
+                .iter()
+                .map(HeaderValue::as_bytes)
+                .collect();
             let line = HeaderValue::from_bytes(&lines.join(&b", "[..])).expect("they were values");
             headers.insert(name, line);
         }
@@ -289,7 +323,10 @@ fn behind_an_invention(mut script: Script<'_>) {
         }
     };
     if which != 1 {
-        add(&FORWARDED, "for=198.51.100.7;proto=https;host=\"example.org\"");
+        add(
+            &FORWARDED,
+            "for=198.51.100.7;proto=https;host=\"example.org\"",
+        );
     }
     if which != 0 {
         add(&X_FORWARDED_FOR, "198.51.100.7");
@@ -306,11 +343,20 @@ fn behind_an_invention(mut script: Script<'_>) {
         assert_told(&error);
     }
     if let Ok(line) = HeaderValue::from_bytes(script.0) {
-        for name in [FORWARDED, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO] {
+        for name in [
+            FORWARDED,
+            X_FORWARDED_FOR,
+            X_FORWARDED_HOST,
+            X_FORWARDED_PROTO,
+        ] {
             headers.insert(name, line.clone());
             let found = trusted().resolve(Some(PROXY), &headers);
             assert!(found.client.is_none_or(|it| it == it.to_canonical()));
-            assert!(found.host.is_none_or(|host| host.len() <= script.0.len().max(11)));
+            assert!(
+                found
+                    .host
+                    .is_none_or(|host| host.len() <= script.0.len().max(11))
+            );
         }
     }
 }
