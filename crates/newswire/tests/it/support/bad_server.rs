@@ -79,7 +79,7 @@ async fn misbehave(mut stream: TcpStream, how: &str) -> io::Result<()> {
             let head = format!("HTTP/1.1 302 Found\r\nLocation: /{to}\r\n\r\n");
             stream.write_all(head.as_bytes()).await?;
         }
-        "64 KiB of redirects" => {
+        "a redirect" => {
             let to = "x".repeat(64 * 1024 / REDIRECTS);
             let head = format!("HTTP/1.1 302 Found\r\nLocation: /{to}\r\n\r\n");
             stream.write_all(head.as_bytes()).await?;
@@ -146,13 +146,13 @@ const REDIRECTS: usize = 11;
 pub(crate) async fn bad_server(how: &'static str) -> (String, JoinHandle<io::Result<()>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("ws://{}/", listener.local_addr().unwrap());
-    let connections = if how == "64 KiB of redirects" {
-        REDIRECTS
-    } else {
-        1
+    let connections = match how {
+        "64 KiB of redirects" => vec!["a redirect"; REDIRECTS],
+        "silence behind a redirect" => vec!["a redirect", "silence"],
+        how => vec![how],
     };
     let serving = tokio::spawn(async move {
-        for _ in 0..connections {
+        for how in connections {
             let (stream, _) = listener.accept().await?;
             misbehave(stream, how).await?;
         }
