@@ -29,10 +29,8 @@ async fn main() -> newswire::Result {
     let (told, mut ended) = oneshot::channel();
     let runtime = Handle::current();
     let reading = outbox.clone();
-    thread::spawn(move || {
-        let result = send_lines(&reading, &runtime);
-        let _ = told.send(result);
-    });
+    // A thread of its own, which reading may block.
+    thread::spawn(move || told.send(runtime.block_on(send_lines(reading))));
     loop {
         let event = tokio::select! {
             event = ws.recv() => event?.ok_or("the server does not want us back")?,
@@ -58,7 +56,7 @@ async fn main() -> newswire::Result {
 }
 
 /// Waits while the outbox is full, and at last until it is empty.
-fn send_lines(outbox: &Outbox, runtime: &Handle) -> newswire::Result {
+async fn send_lines(outbox: Outbox) -> newswire::Result {
     for line in stdin().lines() {
         let mut message = Message::from(line?);
         while let Err(error) = outbox.send(message) {
@@ -66,10 +64,10 @@ fn send_lines(outbox: &Outbox, runtime: &Handle) -> newswire::Result {
                 NotTaken::Full(again) => message = again,
                 error => return Err(error.into()),
             }
-            runtime.block_on(sleep(Duration::from_millis(1)));
+            sleep(Duration::from_millis(1)).await;
         }
     }
-    runtime.block_on(outbox.drained());
+    outbox.drained().await;
     Ok(())
 }
 
