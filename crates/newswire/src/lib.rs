@@ -97,7 +97,9 @@ pub use server::{
 #[cfg(feature = "http")]
 pub use server::{RouterService, Upgrading, WebSocketUpgrade, upgrade};
 pub use transport::{Stream, Transport};
-pub use websocket::{FeedFuture, Receiver, RecvFuture, SendFuture, Sender, WebSocket};
+pub use websocket::{
+    ControlFrame, ControlFrames, FeedFuture, Receiver, RecvFuture, SendFuture, Sender, WebSocket,
+};
 
 /// The README's examples, compiled.
 #[cfg(all(doctest, feature = "client", feature = "server"))]

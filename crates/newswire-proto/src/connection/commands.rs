@@ -1,4 +1,4 @@
-//! What a user asks of a connection: messages, pings, the close, each made into frames at once.
+//! What a user asks of a connection: messages, pings and pongs, the close, each made into frames at once.
 //! When they are written is the driver's to say.
 
 use super::closing::Side;
@@ -115,6 +115,20 @@ impl Connection {
     /// [`CommandError::TooLong`] for more than 125 bytes, [`CommandError::Closing`] when the
     /// connection is closing or closed.
     pub fn ping(&mut self, payload: &[u8]) -> Result<(), CommandError> {
+        self.heartbeat(OpCode::Ping, payload)
+    }
+
+    /// Queues a pong that answers no ping. Pings are answered without it.
+    ///
+    /// # Errors
+    /// As [`ping`](Self::ping).
+    pub fn pong(&mut self, payload: &[u8]) -> Result<(), CommandError> {
+        // RFC 6455 §5.5.3: "A Pong frame MAY be sent unsolicited. This serves as a unidirectional
+        // heartbeat. A response to an unsolicited Pong frame is not expected."
+        self.heartbeat(OpCode::Pong, payload)
+    }
+
+    fn heartbeat(&mut self, opcode: OpCode, payload: &[u8]) -> Result<(), CommandError> {
         if payload.len() > MAX_CONTROL_PAYLOAD {
             return Err(CommandError::TooLong {
                 len: payload.len(),
@@ -124,7 +138,7 @@ impl Connection {
         if self.closing.is_some() {
             return Err(CommandError::Closing);
         }
-        self.control(OpCode::Ping, payload);
+        self.control(opcode, payload);
         Ok(())
     }
 

@@ -60,7 +60,7 @@ pub enum Event {
 /// - **getters** tell about the connection and change nothing;
 /// - **inputs** tell it what has happened outside: [`handle_data`](Self::handle_data),
 ///   [`handle_eof`](Self::handle_eof), [`handle_timeout`](Self::handle_timeout);
-/// - **commands** are the user's: [`send`](Self::send), [`ping`](Self::ping),
+/// - **commands** are the user's: [`send`](Self::send), [`ping`](Self::ping), [`pong`](Self::pong),
 ///   [`close`](Self::close), [`fail`](Self::fail);
 /// - **outputs** say what to do: [`poll_event`](Self::poll_event),
 ///   [`poll_transmit`](Self::poll_transmit), [`poll_timeout`](Self::poll_timeout).

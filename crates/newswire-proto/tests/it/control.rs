@@ -169,3 +169,19 @@ fn a_ping_before_a_close_is_answered_and_one_behind_it_is_not() {
     let close = (OpCode::Close, true, vec![]);
     assert_eq!(parse(&written(&mut server)), [pong, close]);
 }
+
+#[test]
+fn a_pong_may_be_sent_unsolicited_behind_what_was_sent_before() {
+    for role in [Role::Client, Role::Server] {
+        let mut end = connection(role, Config::new());
+        end.send("before".into()).unwrap();
+        end.pong(&[7; 125]).unwrap();
+        let frames = parse(&written(&mut end));
+        assert_eq!(frames[0].2, b"before");
+        assert_eq!(frames[1..], [(OpCode::Pong, true, vec![7; 125])]);
+        let too_long = end.pong(&[7; 126]).unwrap_err();
+        assert_eq!(too_long, CommandError::TooLong { len: 126, max: 125 });
+        end.close(1000.into(), "").unwrap();
+        assert_eq!(end.pong(b""), Err(CommandError::Closing));
+    }
+}

@@ -171,11 +171,11 @@ impl Connector {
         }
         // Frames may have come in the same segment.
         connection.handle_data(buffer.split_off(negotiated.head_len()));
-        let subprotocol = negotiated.subprotocol();
-        Ok(WebSocket::new(
+        Ok(WebSocket::answered(
             connection,
             transport,
-            subprotocol,
+            negotiated.subprotocol(),
+            head.message,
             &self.config,
         ))
     }

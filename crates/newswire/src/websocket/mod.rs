@@ -2,6 +2,7 @@
 //! `shared.rs`; nothing here knows about frames.
 
 mod budget;
+mod control;
 #[cfg(feature = "server")]
 pub(crate) mod driver;
 mod futures;
@@ -23,10 +24,11 @@ mod watch;
 #[cfg(all(test, feature = "server"))]
 pub(crate) use inner::outside_len;
 
+pub use control::{ControlFrame, ControlFrames};
 pub use futures::{FeedFuture, RecvFuture, SendFuture};
 pub use split::{Receiver, Sender};
 
-use self::shared::Shared;
+use self::shared::{Negotiated, Shared};
 use crate::config::Config;
 use crate::error::{CloseError, RecvError, SendError};
 use crate::transport::{Stream, Transport};
@@ -89,8 +91,32 @@ impl<T: Transport> WebSocket<T> {
         subprotocol: Option<&str>,
         config: &Config,
     ) -> Self {
+        let negotiated = subprotocol.map(|name| {
+            Box::new(Negotiated {
+                subprotocol: Some(name.into()),
+                ..Negotiated::default()
+            })
+        });
         Self {
-            shared: Shared::new(connection, transport, subprotocol, config),
+            shared: Shared::new(connection, transport, negotiated, config),
+        }
+    }
+
+    /// The client's end, after this answer to its handshake.
+    #[cfg(feature = "client")]
+    pub(crate) fn answered(
+        connection: Connection,
+        transport: T,
+        subprotocol: Option<&str>,
+        response: http::Response<()>,
+        config: &Config,
+    ) -> Self {
+        let negotiated = Box::new(Negotiated {
+            subprotocol: subprotocol.map(Into::into),
+            response: Some(response),
+        });
+        Self {
+            shared: Shared::new(connection, transport, Some(negotiated), config),
         }
     }
 
@@ -177,8 +203,8 @@ impl<T: Transport> WebSocket<T> {
         poll_fn(|cx| self.shared.poll_flush(cx)).await
     }
 
-    /// Sends a ping with up to 125 bytes of payload. The peer's pong is not shown, but timed:
-    /// [`latency`](Self::latency). That the peer is alive is watched by
+    /// Sends a ping with up to 125 bytes of payload. The peer's pong is timed:
+    /// [`latency`](Self::latency); [`control_frames`](Self::control_frames) shows it. That the peer is alive is watched by
     /// [`idle_timeout`](Config::idle_timeout).
     ///
     /// # Errors
@@ -188,6 +214,25 @@ impl<T: Transport> WebSocket<T> {
     /// Cancel-safe: it never waits.
     pub async fn ping(&self, payload: &[u8]) -> Result<(), CommandError> {
         self.shared.ping(payload)
+    }
+
+    /// Sends a pong with up to 125 bytes of payload that answers no ping: a heartbeat to which no
+    /// answer is expected (RFC 6455 §5.5.3). Pings of the peer are answered without it.
+    ///
+    /// # Errors
+    /// As [`ping`](Self::ping).
+    ///
+    /// # Cancel safety
+    /// Cancel-safe: it never waits.
+    pub async fn pong(&self, payload: &[u8]) -> Result<(), CommandError> {
+        self.shared.pong(payload)
+    }
+
+    /// Shows the pings and pongs that are received from now on. They are answered and timed as
+    /// before. Whoever asked for them before is shown no more.
+    #[must_use]
+    pub fn control_frames(&self) -> ControlFrames {
+        self.shared.control_frames()
     }
 
     /// Closes the connection: sends a Close frame behind what was sent before, waits for the
@@ -235,6 +280,14 @@ impl<T: Transport> WebSocket<T> {
     #[must_use]
     pub fn subprotocol(&self) -> Option<&str> {
         self.shared.subprotocol()
+    }
+
+    /// The server's answer to the opening handshake, status 101 and headers, where this end is the
+    /// client and was opened by a [`Connector`](crate::Connector); `None` otherwise.
+    #[cfg(feature = "client")]
+    #[must_use]
+    pub fn response(&self) -> Option<&http::Response<()>> {
+        self.shared.response()
     }
 
     /// What both ends agreed on for compression in the opening handshake, `None` when messages

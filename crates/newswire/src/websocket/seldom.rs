@@ -1,5 +1,6 @@
 //! What a connection seldom has: kept apart, so that one that just talks, or is silent, is small.
 
+use super::control::ControlSender;
 use super::latency::Pinged;
 use super::rates::Rates;
 use crate::error::RecvError;
@@ -29,6 +30,8 @@ pub(super) struct Seldom {
     pub(super) pinged: Option<Pinged>,
     /// How fast the peer may send, where that is limited.
     pub(super) rates: Option<Box<Rates>>,
+    /// Where control frames are shown, if somebody wants to see them.
+    pub(super) control: Option<ControlSender>,
 }
 
 impl Seldom {
@@ -44,6 +47,7 @@ impl Seldom {
             outcome,
             pinged,
             rates,
+            control,
         } = self;
         *wake_writers_below == 0
             && unclaimed.is_none()
@@ -52,6 +56,7 @@ impl Seldom {
             && outcome.is_none()
             && pinged.is_none()
             && rates.is_none()
+            && control.is_none()
     }
 }
 

@@ -9,6 +9,7 @@
 use super::budget;
 #[cfg(feature = "server")]
 use super::budget::Budget;
+use super::control::{self, ControlFrames};
 #[cfg(feature = "server")]
 use super::driver::Ended;
 use super::inner::{Inner, set_waker};
@@ -41,30 +42,36 @@ pub(crate) struct Shared<T: Transport> {
 }
 
 /// What the opening handshake has found.
-struct Negotiated {
-    subprotocol: Box<str>,
+#[derive(Default)]
+pub(crate) struct Negotiated {
+    pub(crate) subprotocol: Option<Box<str>>,
+    /// The answer to a client's.
+    #[cfg(feature = "client")]
+    pub(crate) response: Option<http::Response<()>>,
 }
 
 impl<T: Transport> Shared<T> {
     pub(crate) fn new(
         connection: Connection,
         transport: T,
-        subprotocol: Option<&str>,
+        negotiated: Option<Box<Negotiated>>,
         config: &Config,
     ) -> Arc<Self> {
         Arc::new(Self {
             inner: Mutex::new(Inner::new(connection, transport, config)),
-            negotiated: subprotocol.map(|name| {
-                Box::new(Negotiated {
-                    subprotocol: name.into(),
-                })
-            }),
+            negotiated,
         })
     }
 
     /// What both ends will speak.
     pub(super) fn subprotocol(&self) -> Option<&str> {
-        self.negotiated.as_deref().map(|found| &*found.subprotocol)
+        self.negotiated.as_deref()?.subprotocol.as_deref()
+    }
+
+    /// The answer to a client's handshake.
+    #[cfg(feature = "client")]
+    pub(super) fn response(&self) -> Option<&http::Response<()>> {
+        self.negotiated.as_deref()?.response.as_ref()
     }
 
     #[inline]
@@ -230,6 +237,24 @@ impl<T: Transport> Shared<T> {
         inner.pinged(payload);
         inner.after_command(self);
         Ok(())
+    }
+
+    /// Queues a pong that answers no ping, and writes it when nobody else will.
+    pub(crate) fn pong(self: &Arc<Self>, payload: &[u8]) -> Result<(), CommandError> {
+        let mut inner = self.lock();
+        inner.connection.pong(payload)?;
+        inner.after_command(self);
+        Ok(())
+    }
+
+    /// Shows control frames from now on.
+    pub(super) fn control_frames(&self) -> ControlFrames {
+        let (sender, frames) = control::channel();
+        let mut inner = self.lock();
+        if !inner.has_ended() {
+            inner.seldom().control = Some(sender);
+        }
+        frames
     }
 
     #[cfg(feature = "server")]

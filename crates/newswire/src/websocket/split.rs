@@ -6,7 +6,7 @@ use crate::error::{RecvError, SendError};
 use crate::transport::{Stream, Transport};
 use futures_core::Stream as MessageStream;
 use newswire_proto::{
-    CloseCode, CloseFrame, CommandError, EncodedMessage, Message, State, Utf8Bytes,
+    CloseCode, CloseFrame, CommandError, EncodedMessage, Message, Side, State, Utf8Bytes,
 };
 use std::fmt;
 use std::future::poll_fn;
@@ -96,6 +96,17 @@ impl<T: Transport> Sender<T> {
         self.0.ping(payload)
     }
 
+    /// Sends a pong that answers no ping: [`WebSocket::pong`].
+    ///
+    /// # Errors
+    /// As [`WebSocket::pong`].
+    ///
+    /// # Cancel safety
+    /// Cancel-safe: it never waits.
+    pub async fn pong(&self, payload: &[u8]) -> Result<(), CommandError> {
+        self.0.pong(payload)
+    }
+
     /// Begins to close. The receiving half goes on giving messages until the peer has
     /// closed too, then `None`.
     ///
@@ -117,6 +128,18 @@ impl<T: Transport> Sender<T> {
     #[must_use]
     pub fn state(&self) -> State {
         self.0.lock().connection.state()
+    }
+
+    /// The Close frame that the peer sent, once it has.
+    #[must_use]
+    pub fn close_frame(&self) -> Option<CloseFrame> {
+        self.0.lock().connection.close_frame().cloned()
+    }
+
+    /// Which end began to close, once one has.
+    #[must_use]
+    pub fn closed_by(&self) -> Option<Side> {
+        self.0.lock().connection.closed_by()
     }
 
     /// How many bytes wait to be written, frame headers included.

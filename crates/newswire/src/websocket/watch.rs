@@ -70,17 +70,19 @@ impl<T: Transport> Inner<T> {
         self.seldom().pinged = Some(Pinged::now(payload));
     }
 
-    /// Times the pong that a ping waits for. Whether the peer has sent too much with this event,
+    /// Times the pong that a ping waits for, and shows control frames to who wants to see them. Whether the peer has sent too much with this event,
     /// which is not handed on then.
     #[cold]
     pub(super) fn is_too_much(&mut self, event: &Event) -> bool {
         let Some(seldom) = self.seldom.as_deref_mut() else {
             return false;
         };
+        let mut round_trip = None;
         if let (Event::Pong(payload), Some(pinged)) = (event, &seldom.pinged)
             && let Some(latency) = pinged.round_trip(payload)
         {
             self.outside.latency = latency;
+            round_trip = latency.get();
             seldom.pinged = None;
         }
         if let (false, Some(rates)) = (matches!(event, Event::Closed), &mut seldom.rates)
@@ -88,6 +90,11 @@ impl<T: Transport> Inner<T> {
         {
             self.connection.fail(failure);
             return true;
+        }
+        if let Some(control) = &seldom.control
+            && !control.tell(event, round_trip)
+        {
+            seldom.control = None;
         }
         if seldom.is_over() {
             self.seldom = None;

@@ -31,6 +31,32 @@ async fn refusing() -> SocketAddr {
 }
 
 #[tokio::test]
+async fn the_answer_to_the_handshake_can_be_read() {
+    let (near, mut far) = duplex(4096);
+    let connector = Connector::new();
+    let answering = async {
+        let mut request = vec![0; 4096];
+        let len = far.read(&mut request).await.unwrap();
+        let answer = answer(str::from_utf8(&request[..len]).unwrap());
+        let (line, headers) = answer.split_at(answer.len() - 2);
+        far.write_all(&[line, b"X-Server: a\r\nX-Server: b\r\n", headers].concat())
+            .await
+            .unwrap();
+    };
+    let connecting = connector.connect_over("ws://localhost/", near);
+    let (ws, ()) = within(async { tokio::join!(connecting, answering) }).await;
+    let ws = ws.unwrap();
+    let response = ws.response().unwrap();
+    assert_eq!(response.status(), 101);
+    let values: Vec<_> = response.headers().get_all("x-server").iter().collect();
+    assert_eq!(values, ["a", "b"]);
+    // The other end has none.
+    let (client, server) = crate::support::pair(64, &Config::new()).await;
+    assert!(client.response().is_some());
+    assert!(server.response().is_none());
+}
+
+#[tokio::test]
 async fn an_address_that_refuses_is_passed_over() {
     let server = serve_echo().await;
     let connector = Connector::new().resolver(found(&[refusing().await, server.addr]));

@@ -16,6 +16,7 @@ mod closing;
 #[cfg(feature = "deflate")]
 mod compression;
 mod connect;
+mod control_frames;
 mod deadlines;
 #[cfg(feature = "event")]
 mod event;

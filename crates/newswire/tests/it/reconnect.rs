@@ -337,6 +337,22 @@ async fn closing_ends_it_whatever_it_is_waiting_for() {
 }
 
 #[tokio::test]
+async fn the_outbox_closes_behind_what_waits_and_the_answers_still_come() {
+    let server = serve_echo().await;
+    let mut ws = Connector::new().reconnecting(&server.url("/echo"), quick());
+    let outbox = ws.outbox();
+    assert!(matches!(next(&mut ws).await, Event::Open { .. }));
+    outbox.send("one").unwrap();
+    outbox.send("two").unwrap();
+    assert!(outbox.close(CloseCode::ABNORMAL, "").is_err());
+    outbox.close(CloseCode::NORMAL, "done").unwrap();
+    assert!(matches!(outbox.send("late"), Err(NotTaken::Ended(_))));
+    assert_eq!(message(&mut ws).await, "one".into());
+    assert_eq!(message(&mut ws).await, "two".into());
+    assert!(within(ws.recv()).await.unwrap().is_none());
+}
+
+#[tokio::test]
 async fn a_servers_retry_after_is_waited_for() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("ws://{}/", listener.local_addr().unwrap());

@@ -184,7 +184,8 @@ impl Reconnecting {
     }
 
     /// Closes: sends what waits and a Close frame when there is a connection, waits for the server's,
-    /// and for the end of the transport. Messages that still come are thrown away. Without a
+    /// and for the end of the transport. Messages that still come are thrown away; to have them,
+    /// close with the [`Outbox`] and go on receiving. Without a
     /// connection it is over at once: [`Outbox::drained`] tells when there is nothing left to send,
     /// and [`take_unsent`](Self::take_unsent) gives what was not.
     ///
@@ -199,12 +200,7 @@ impl Reconnecting {
         code: CloseCode,
         reason: impl Into<Utf8Bytes>,
     ) -> Result<(), CommandError> {
-        let reason = reason.into();
-        let frame = match code {
-            CloseCode::NO_STATUS if reason.is_empty() => CloseFrame { code, reason },
-            code => CloseFrame::new(code, reason)?,
-        };
-        self.outbox.close(frame);
+        self.outbox.close(code, reason)?;
         // Whatever comes of it, it is over.
         while let Ok(Some(_)) = self.recv().await {}
         Ok(())

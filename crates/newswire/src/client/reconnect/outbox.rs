@@ -3,7 +3,7 @@
 
 use super::Event;
 use super::policy::Policy;
-use newswire_proto::{CloseFrame, Message};
+use newswire_proto::{CloseCode, CloseFrame, CommandError, Message, Utf8Bytes};
 use parking_lot::{Mutex, MutexGuard};
 use std::collections::VecDeque;
 use std::fmt;
@@ -166,10 +166,22 @@ impl Outbox {
         .await;
     }
 
-    pub(super) fn close(&self, frame: CloseFrame) {
+    /// Begins to close, as [`Reconnecting::close`](super::Reconnecting::close) does, and waits for
+    /// nothing: [`Reconnecting::recv`](super::Reconnecting::recv) goes on giving what happens, then
+    /// `None`. Nothing is taken any more.
+    ///
+    /// # Errors
+    /// [`CommandError`] for a code or reason that cannot be sent; it goes on then.
+    pub fn close(&self, code: CloseCode, reason: impl Into<Utf8Bytes>) -> Result<(), CommandError> {
+        let reason = reason.into();
+        let frame = match code {
+            CloseCode::NO_STATUS if reason.is_empty() => CloseFrame { code, reason },
+            code => CloseFrame::new(code, reason)?,
+        };
         let mut state = self.0.lock();
         state.closing.get_or_insert(frame);
         wake(state);
+        Ok(())
     }
 
     pub(super) fn is_closing(&self) -> bool {
