@@ -2,7 +2,11 @@
 
 use super::format::Command;
 use crate::exit_code::ExitCode;
-use newswire::{CloseFrame, CommandError, ConnectError, RecvError, SendError, Step};
+use http::Response;
+use newswire::reconnect::Lost;
+use newswire::{
+    CloseCode, CloseFrame, CommandError, ConnectError, Error, RecvError, SendError, Step,
+};
 use serde_json::{Value, json};
 use std::fmt;
 
@@ -38,9 +42,20 @@ impl Failure {
         let what = match command {
             Command::Send(_) => "message",
             Command::Ping(_) => "ping",
+            Command::Pong(_) => "pong",
             Command::Close(..) => "close",
         };
         Self::new(ExitCode::Failure, format!("{what}: {error}"))
+    }
+
+    /// No further connection was tried, or none is wanted any more.
+    pub(super) fn given_up(self, sentence: String, unsent: usize) -> Self {
+        let sentence = match unsent {
+            0 => sentence,
+            1 => format!("{sentence}; one message was not sent"),
+            some => format!("{sentence}; {some} messages were not sent"),
+        };
+        Self { sentence, ..self }
     }
 
     /// The event in JSON.
@@ -89,22 +104,55 @@ impl From<ConnectError> for Failure {
 fn answer(error: &ConnectError) -> Option<Value> {
     match error {
         ConnectError::Status(answer) => {
-            let headers: Vec<_> = answer
-                .headers()
-                .iter()
-                .map(|(name, value)| {
-                    json!([name.as_str(), String::from_utf8_lossy(value.as_bytes())])
-                })
-                .collect();
-            Some(json!({
-                "status": answer.status().as_u16(),
-                "headers": headers,
-                "body": String::from_utf8_lossy(answer.body()),
-            }))
+            let mut event = head(answer);
+            event["body"] = String::from_utf8_lossy(answer.body()).into();
+            Some(event)
         }
         ConnectError::Proxy { error, .. } => answer(error),
         _ => None,
     }
+}
+
+/// The head of an answer, in JSON.
+pub(super) fn head<B>(answer: &Response<B>) -> Value {
+    let headers = answer.headers().iter();
+    let headers: Vec<_> = headers
+        .map(|(name, value)| json!([name.as_str(), String::from_utf8_lossy(value.as_bytes())]))
+        .collect();
+    json!({ "status": answer.status().as_u16(), "headers": headers })
+}
+
+/// Of an error that may be that of an attempt to connect.
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        match error.downcast::<ConnectError>() {
+            Ok(error) => (*error).into(),
+            Err(error) => Self::new(ExitCode::Failure, error.to_string()),
+        }
+    }
+}
+
+impl From<Lost> for Failure {
+    fn from(lost: Lost) -> Self {
+        let sentence = lost.to_string();
+        match lost {
+            // It would be no failure, had the connection not been wanted again.
+            Lost::Closed(frame) if is_fine(frame.code) => Self::new(ExitCode::Failure, sentence),
+            Lost::Closed(frame) => Self::closed(&frame),
+            Lost::Failed(error) => error.into(),
+            _ => Self::new(ExitCode::Abnormal, sentence),
+        }
+    }
+}
+
+/// Whether a close with this code is no complaint. One without a code is a close like any other.
+pub(super) fn is_fine(code: CloseCode) -> bool {
+    [
+        CloseCode::NORMAL,
+        CloseCode::GOING_AWAY,
+        CloseCode::NO_STATUS,
+    ]
+    .contains(&code)
 }
 
 impl From<RecvError> for Failure {

@@ -3,10 +3,11 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use newswire::{CloseCode, Message};
+use newswire::{CloseCode, ControlFrame, Message};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::borrow::Cow;
+use std::time::Duration;
 
 /// How messages are written on the lines of input and output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +24,7 @@ pub(super) enum Format {
 pub(super) enum Command {
     Send(Message),
     Ping(Vec<u8>),
+    Pong(Vec<u8>),
     Close(CloseCode, String),
 }
 
@@ -35,8 +37,12 @@ enum Line {
         base64: Option<String>,
     },
     Ping {
-        #[serde(default)]
-        text: String,
+        text: Option<String>,
+        base64: Option<String>,
+    },
+    Pong {
+        text: Option<String>,
+        base64: Option<String>,
     },
     Close {
         code: Option<u16>,
@@ -108,7 +114,7 @@ fn base64_decode(line: &[u8]) -> Result<Vec<u8>, String> {
         .map_err(|error| format!("not Base64: {error}"))
 }
 
-fn hex_encode(bytes: &[u8]) -> String {
+pub(super) fn hex_encode(bytes: &[u8]) -> String {
     use std::fmt::Write;
     bytes.iter().fold(String::new(), |mut digits, byte| {
         // Writing to a string cannot fail.
@@ -149,7 +155,8 @@ fn read_json(line: &[u8]) -> Result<Command, String> {
             base64: Some(base64),
         } => Command::Send(base64_decode(base64.as_bytes())?.into()),
         Line::Message { .. } => return Err("a message has either text or base64".to_owned()),
-        Line::Ping { text } => Command::Ping(text.into_bytes()),
+        Line::Ping { text, base64 } => Command::Ping(read_payload(text, base64)?),
+        Line::Pong { text, base64 } => Command::Pong(read_payload(text, base64)?),
         Line::Close { code: None, reason } if !reason.is_empty() => {
             return Err("a close with a reason needs a code".to_owned());
         }
@@ -157,6 +164,43 @@ fn read_json(line: &[u8]) -> Result<Command, String> {
             Command::Close(code.map_or(CloseCode::NO_STATUS, CloseCode::from), reason)
         }
     })
+}
+
+/// The payload of a ping or pong, which may be nothing.
+fn read_payload(text: Option<String>, base64: Option<String>) -> Result<Vec<u8>, String> {
+    match (text, base64) {
+        (text, None) => Ok(text.unwrap_or_default().into_bytes()),
+        (None, Some(base64)) => base64_decode(base64.as_bytes()),
+        (Some(_), Some(_)) => Err("a ping or pong has text or base64, not both".to_owned()),
+    }
+}
+
+/// The line of JSON for a ping or pong.
+pub(super) fn control_frame(frame: &ControlFrame) -> Value {
+    match frame {
+        ControlFrame::Pong {
+            payload,
+            round_trip,
+        } => {
+            let mut event = control("pong", payload);
+            event["round_trip_ms"] = round_trip.map(millis).into();
+            event
+        }
+        ControlFrame::Ping(payload) => control("ping", payload),
+        other => json!({ "type": format!("{other:?}") }),
+    }
+}
+
+fn control(name: &str, payload: &[u8]) -> Value {
+    match str::from_utf8(payload) {
+        Ok(text) => json!({ "type": name, "text": text }),
+        Err(_) => json!({ "type": name, "base64": STANDARD.encode(payload) }),
+    }
+}
+
+/// To the microsecond.
+pub(super) fn millis(time: Duration) -> f64 {
+    (time.as_secs_f64() * 1e6).round() / 1e3
 }
 
 #[cfg(test)]
@@ -228,6 +272,21 @@ mod tests {
             read(Format::Json, r#"{"type":"ping"}"#),
             Ok(Command::Ping(vec![]))
         );
+    }
+
+    #[test]
+    fn pings_and_pongs_are_written_with_what_is_known_of_them() {
+        let ping = control_frame(&ControlFrame::Ping("é".into()));
+        assert_eq!(ping, json!({"type": "ping", "text": "é"}));
+        let read = Format::Json.read(&line(&ping));
+        assert_eq!(read, Ok(Command::Ping("é".into())));
+        let ping = control_frame(&ControlFrame::Ping(b"\xff".as_slice().into()));
+        assert_eq!(ping, json!({"type": "ping", "base64": "/w=="}));
+        let read = Format::Json.read(br#"{"type":"pong","base64":"/w=="}"#);
+        assert_eq!(read, Ok(Command::Pong(vec![255])));
+        let both = read_payload(Some(String::new()), Some(String::new()));
+        assert!(both.unwrap_err().contains("not both"));
+        assert_eq!(millis(Duration::from_nanos(1_234_567)), 1.235);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What there is to send: the messages of the command line, and the lines of standard input, which
 //! a thread reads since nothing else can wait for them.
 
+use super::color::When;
 use super::format::{Command, Format};
 use super::options::Talk;
 use super::terminal::Terminal;
@@ -43,12 +44,12 @@ impl Input {
 
     /// Reads standard input from now on, unless there is something to send already.
     /// The terminal is where it comes from when somebody sits there.
-    pub(super) fn open(&mut self, format: Format) -> Option<Terminal> {
+    pub(super) fn open(&mut self, format: Format, when: When) -> Option<Terminal> {
         if !self.first.is_empty() {
             return None;
         }
         if format != Format::Json
-            && let Some((terminal, lines)) = Terminal::open(format)
+            && let Some((terminal, lines)) = Terminal::open(format, when)
         {
             self.is_terminal = true;
             self.lines = Some(lines);

@@ -2,40 +2,41 @@
 //! the exit code.
 //!
 //! ```text
-//! options ─▶ input ─▶ session ─▶ printer
-//!               └─▶ format, └─▶ expect, failure
-//!                   terminal
+//! options ─▶ input ─▶ session ─▶ printer ─▶ color
+//!               │        └─▶ link, expect, failure
+//!               └─▶ format, terminal
 //! ```
 
+mod color;
 mod expect;
 mod failure;
 mod format;
 mod input;
+mod link;
 mod options;
 mod printer;
 mod session;
 mod terminal;
 
 use crate::exit_code::ExitCode;
-use crate::output;
 use crate::serve::signals::termination;
 use failure::Failure;
 use input::Input;
-use newswire::Connector;
+use link::Link;
+use newswire::{Connector, WebSocket};
 pub(crate) use options::ConnectOptions;
 use printer::Printer;
 use tokio::time::{Instant, timeout_at};
 
 /// Connects, and says what came of it.
 pub(crate) fn run(options: &ConnectOptions) -> ExitCode {
-    let mut printer = Printer::new(options.talk.format());
+    let mut printer = Printer::new(options.talk.format(), options.url(), &options.talk.show);
     let ended = prepare_and_talk(options, &mut printer);
     printer.attach(None);
     match ended {
         Ok(()) => ExitCode::Success,
         Err(failure) => {
             printer.failed(&failure);
-            output::error(&failure);
             failure.code
         }
     }
@@ -61,17 +62,26 @@ async fn connect_and_talk(
     let talk = &options.talk;
     let url = options.url();
     let deadline = talk.timeout.map(|timeout| Instant::now() + timeout);
-    let connecting = connector.connect(&url);
-    let ws = match deadline {
+    let no_signals = |error| Failure::new(ExitCode::Failure, format!("no signals: {error}"));
+    let link = match options.policy() {
+        Some(policy) => Link::again(connector, &url, policy),
+        None => Link::once(connect(connector, &url, deadline).await?),
+    };
+    let interrupt = termination().map_err(no_signals)?;
+    printer.attach(input.open(talk.format(), talk.show.color));
+    session::talk(link, input, talk, deadline, interrupt, printer).await
+}
+
+async fn connect(
+    connector: &Connector,
+    url: &str,
+    deadline: Option<Instant>,
+) -> Result<WebSocket, Failure> {
+    let connecting = connector.connect(url);
+    Ok(match deadline {
         Some(deadline) => timeout_at(deadline, connecting)
             .await
             .map_err(|_| Failure::timeout("it is not open within --timeout"))??,
         None => connecting.await?,
-    };
-    let interrupt = termination()
-        .map_err(|error| Failure::new(ExitCode::Failure, format!("no signals: {error}")))?;
-    printer.attach(input.open(talk.format()));
-    // That nobody reads it shows with the first message.
-    let _ = printer.open(&url, &ws);
-    session::talk(ws, input, talk, deadline, interrupt, printer).await
+    })
 }

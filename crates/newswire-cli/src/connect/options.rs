@@ -1,12 +1,14 @@
 //! The flags of `newswire connect`, and the connector that they come to. What happens on the
 //! connection is in `session`.
 
+use super::color::When;
 use super::expect::Pattern;
 use super::format::Format;
 use crate::values::{OrOff, bytes, header, some_time, time_or_off};
 use bytesize::ByteSize;
 use clap::{Args, ValueEnum};
 use http::{HeaderName, HeaderValue};
+use newswire::reconnect::Policy;
 use newswire::tls::ClientTls;
 use newswire::{Compression, Config, Connector, DeflateConfig, Proxy};
 use std::path::PathBuf;
@@ -19,8 +21,8 @@ use std::time::Duration;
 /// standard input is not read. When everything is sent and what is expected has come, the connection
 /// is closed with code 1000.
 ///
-/// At a terminal there is a prompt with a history, what comes is shown above it, and /ping and
-/// /close 4000 reason are commands. Ctrl-D and Ctrl-C close the connection.
+/// At a terminal there is a prompt with a history, what comes is shown above it, and /ping,
+/// /pong and /close 4000 reason are commands. Ctrl-D and Ctrl-C close the connection.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Exit codes: 0 success, 1 failure, 2 wrong arguments, 4 what was expected did not come, 5 the host's name has no address, 6 nobody answers there, 7 no way through the proxy, 8 no TLS with the server, 9 the server opens no WebSocket, 10 the server breaks the protocol, 11 the connection ended without a Close frame (1006), 12 the server closed with a code other than 1000 and 1001, 13 not done in time."
@@ -35,6 +37,8 @@ pub(crate) struct ConnectOptions {
     handshake: HandshakeOptions,
     #[command(flatten)]
     way: WayOptions,
+    #[command(flatten)]
+    again: ReconnectOptions,
     #[command(flatten)]
     limits: LimitOptions,
 }
@@ -75,6 +79,41 @@ pub(super) struct Talk {
     /// Send a ping each time that this has passed
     #[arg(long, value_parser = some_time, value_name = "TIME")]
     pub(super) ping_interval: Option<Duration>,
+
+    #[command(flatten)]
+    pub(super) show: Show,
+}
+
+/// What is shown to people beside messages, and how.
+#[derive(Debug, Args)]
+pub(super) struct Show {
+    /// Show the headers of the server's answer too, pings and pongs, and the close
+    #[arg(short = 'v', long, conflicts_with = "json")]
+    pub(super) verbose: bool,
+
+    /// When to use colours; auto is at a terminal, unless NO_COLOR is set
+    #[arg(long, value_enum, default_value_t = When::Auto, value_name = "auto|always|never", hide_possible_values = true, conflicts_with = "json")]
+    pub(super) color: When,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Reconnection")]
+struct ReconnectOptions {
+    /// Open the connection again when it is lost, and try again when it cannot be opened
+    ///
+    /// What is still to be sent waits in its order. Before each attempt a random time is waited for,
+    /// which may be longer each time. A server that closes with 1000 or 1008, or answers 401 or 403,
+    /// is left alone. When it is given up, the exit code is that of what went wrong last.
+    #[arg(long)]
+    reconnect: bool,
+
+    /// Give up after so many attempts that have led to no connection of 10 s [default: no limit]
+    #[arg(long, requires = "reconnect", value_parser = clap::value_parser!(u32).range(1..), value_name = "N")]
+    reconnect_attempts: Option<u32>,
+
+    /// How long to wait before an attempt at most [default: 30s]
+    #[arg(long, requires = "reconnect", value_parser = some_time, value_name = "TIME")]
+    reconnect_max_delay: Option<Duration>,
 }
 
 /// How messages are written on the lines of input and output: one of these, or text.
@@ -93,11 +132,13 @@ struct FormatOptions {
     #[arg(long)]
     base64: bool,
 
-    /// Write each event as a line of JSON, and read messages, pings and closes so
+    /// Write each event as a line of JSON, and read messages, pings, pongs and closes so
     ///
     /// Read are {"type":"message","text":"hello"}, {"type":"message","base64":"aGVsbG8="},
-    /// {"type":"ping"} and {"type":"close","code":1000,"reason":"done"}. Written are open, message,
-    /// close and error.
+    /// {"type":"ping","text":"are you there"}, {"type":"pong"} and
+    /// {"type":"close","code":1000,"reason":"done"}. Written are open with the server's answer,
+    /// message, ping, pong with round_trip_ms when it answers the last ping, close, error, and with
+    /// --reconnect lost and waiting.
     #[arg(long)]
     json: bool,
 }
@@ -218,6 +259,19 @@ impl ConnectOptions {
         } else {
             format!("ws://{}", self.url)
         }
+    }
+
+    /// When to come back, with --reconnect.
+    pub(super) fn policy(&self) -> Option<Policy> {
+        let again = &self.again;
+        let mut policy = again.reconnect.then(Policy::new)?;
+        if let Some(attempts) = again.reconnect_attempts {
+            policy = policy.max_attempts(attempts);
+        }
+        if let Some(delay) = again.reconnect_max_delay {
+            policy = policy.max_delay(delay);
+        }
+        Some(policy)
     }
 
     /// The connector that the flags ask for.

@@ -2,13 +2,16 @@
 //! and knows when it is over.
 
 use super::expect::Goal;
-use super::failure::Failure;
+use super::failure::{Failure, is_fine};
 use super::format::Command;
 use super::input::Input;
+use super::link::{Event, Link, Outlet};
 use super::options::Talk;
 use super::printer::Printer;
 use crate::exit_code::ExitCode;
-use newswire::{CloseCode, CloseFrame, CommandError, Message, SendError, Sender, Side, WebSocket};
+use newswire::{CloseFrame, ControlFrame, Side};
+use std::cell::RefCell;
+use std::convert::Infallible;
 use std::future::pending;
 use std::pin::pin;
 use std::time::Duration;
@@ -19,20 +22,21 @@ const WAIT: Duration = Duration::from_secs(1);
 
 /// Sends the input, writes what comes, and closes; also when it is interrupted.
 pub(super) async fn talk(
-    mut ws: WebSocket,
+    mut link: Link,
     input: Input,
     talk: &Talk,
     deadline: Option<Instant>,
     interrupt: impl Future<Output = ()>,
     printer: &mut Printer,
 ) -> Result<(), Failure> {
-    let sender = ws.sender();
+    let outlet = link.outlet();
     let mut goal = Goal::new(&talk.expect, talk.count);
     // Who sits at a terminal ends it.
     let at_once = input.is_terminal.then(Instant::now);
-    let mut sending = pin!(send_all(&sender, input));
+    let asked = Asked::default();
+    let mut sending = pin!(send_all(&outlet, input, &asked));
     let mut interrupt = pin!(interrupt);
-    let mut pings = pin!(ping(&sender, talk.ping_interval));
+    let mut pings = pin!(ping(&outlet, talk.ping_interval));
     // What came of sending, once all is sent; and until when to go on receiving then.
     let mut sent: Option<Result<(), Failure>> = None;
     let mut end: Option<Instant> = None;
@@ -42,16 +46,19 @@ pub(super) async fn talk(
             result = &mut sending, if sent.is_none() => {
                 match &result {
                     Ok(()) => end = at_once.or_else(|| last_moment(talk, &goal)),
-                    Err(_) => close(&sender).await,
+                    Err(_) => link.close().await,
                 }
                 sent = Some(result);
             }
-            received = ws.recv() => match received? {
+            event = link.next() => match event? {
                 None => break,
-                Some(_) if goal.is_full() => continue,
-                Some(message) => {
-                    goal.see(&message);
-                    if printer.message(&message).is_err() {
+                Some(Event::Message(_)) if goal.is_full() => continue,
+                Some(event) => {
+                    if let Event::Message(message) = &event {
+                        goal.see(message);
+                    }
+                    let is_asked = asked.answers(&event);
+                    if printer.event(&event, is_asked).is_err() {
                         // Nobody reads it: `| head -n 1`.
                         is_enough = true;
                     }
@@ -73,30 +80,48 @@ pub(super) async fn talk(
         if is_enough || expects && goal.is_met() && (sent.is_some() || goal.is_full()) {
             // What is not sent yet is not wanted any more.
             sent.get_or_insert(Ok(()));
-            close(&sender).await;
+            link.close().await;
         }
     }
-    let frame = ws.close_frame();
-    if let Some(frame) = &frame {
+    let closed = link.close_frame();
+    if let Some((frame, by)) = &closed {
         // That nobody reads it is no error.
-        let _ = printer.closed(frame, ws.closed_by());
+        let _ = printer.closed(frame, *by);
     }
     sent.unwrap_or(Ok(()))?;
-    judge(
-        frame.filter(|_| ws.closed_by() == Some(Side::Remote)),
-        &goal,
-    )
+    let by_server = closed.filter(|(_, by)| *by == Some(Side::Remote));
+    judge(by_server.map(|(frame, _)| frame), &goal)
+}
+
+/// The pings that somebody has typed, until their pongs have come.
+#[derive(Default)]
+struct Asked(RefCell<Vec<Vec<u8>>>);
+
+impl Asked {
+    fn ping(&self, payload: &[u8]) {
+        self.0.borrow_mut().push(payload.to_vec());
+    }
+
+    /// Whether this is the answer to one of them.
+    fn answers(&self, event: &Event) -> bool {
+        let mut pings = self.0.borrow_mut();
+        match event {
+            Event::Control(ControlFrame::Pong { payload, .. }) => {
+                let found = pings.iter().position(|ping| ping == payload);
+                found.map(|at| pings.swap_remove(at)).is_some()
+            }
+            Event::Lost { .. } => {
+                pings.clear();
+                false
+            }
+            _ => false,
+        }
+    }
 }
 
 /// What the end means, and the Close frame of a server that began to close.
 fn judge(frame: Option<CloseFrame>, goal: &Goal<'_>) -> Result<(), Failure> {
-    // A Close frame without a code is a close like any other.
-    const FINE: [CloseCode; 3] = [
-        CloseCode::NORMAL,
-        CloseCode::GOING_AWAY,
-        CloseCode::NO_STATUS,
-    ];
-    if let Some(frame) = frame.filter(|frame| !FINE.contains(&frame.code)) {
+    if let Some(frame) = frame.filter(|frame| !is_fine(frame.code)) {
         return Err(Failure::closed(&frame));
     }
     match goal.missing() {
@@ -122,53 +147,46 @@ async fn at(moment: Option<Instant>) {
     }
 }
 
-async fn close(sender: &Sender) {
-    // When it is closing already, that is as good.
-    let _ = sender.close(CloseCode::NORMAL, "").await;
-}
-
 /// Sends everything, and a close if that is asked for.
-async fn send_all(sender: &Sender, input: Input) -> Result<(), Failure> {
+async fn send_all(outlet: &Outlet, input: Input, asked: &Asked) -> Result<(), Failure> {
+    let is_terminal = input.is_terminal;
     for command in input.first {
-        send(sender, command).await?;
+        send(outlet, command).await?;
     }
     if let Some(mut lines) = input.lines {
         while let Some(command) = lines.recv().await {
             let command = command.map_err(|wrong| Failure::new(ExitCode::Failure, wrong))?;
+            if let Command::Ping(payload) = &command
+                && is_terminal
+            {
+                asked.ping(payload);
+            }
             let is_close = matches!(command, Command::Close(..));
-            send(sender, command).await?;
             if is_close {
-                break;
+                outlet.written(!is_terminal).await?;
+            }
+            send(outlet, command).await?;
+            if is_close {
+                return Ok(());
             }
         }
     }
-    Ok(())
+    // Who has left the terminal does not wait for another connection.
+    outlet.written(!is_terminal).await
 }
 
-async fn send(sender: &Sender, command: Command) -> Result<(), Failure> {
+async fn send(outlet: &Outlet, command: Command) -> Result<(), Failure> {
     let done = match &command {
-        Command::Send(message) => return send_message(sender, message.clone()).await,
-        Command::Ping(payload) => sender.ping(payload).await,
-        Command::Close(code, reason) => match sender.close(*code, reason.as_str()).await {
-            Err(CommandError::Closing) => Ok(()),
-            done => done,
-        },
+        Command::Send(message) => return outlet.send(message.clone()).await,
+        Command::Ping(payload) => outlet.ping(payload).await,
+        Command::Pong(payload) => outlet.pong(payload).await,
+        Command::Close(code, reason) => outlet.close(*code, reason).await,
     };
     done.map_err(|error| Failure::command(&command, error))
 }
 
-async fn send_message(sender: &Sender, message: Message) -> Result<(), Failure> {
-    match sender.send(message).await {
-        Err(SendError::Closed(_)) => Err(Failure::new(
-            ExitCode::Failure,
-            "not everything was sent: the connection was closed before",
-        )),
-        done => Ok(done?),
-    }
-}
-
 /// Sends pings for ever.
-async fn ping(sender: &Sender, interval: Option<Duration>) -> std::convert::Infallible {
+async fn ping(outlet: &Outlet, interval: Option<Duration>) -> Infallible {
     let Some(interval) = interval else {
         return pending().await;
     };
@@ -176,7 +194,6 @@ async fn ping(sender: &Sender, interval: Option<Duration>) -> std::convert::Infa
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        // A connection that is closing needs none.
-        let _ = sender.ping(b"").await;
+        outlet.ping_now().await;
     }
 }

@@ -1,8 +1,8 @@
 //! A person at a terminal: a line that can be edited, with a history, and what comes printed above
 //! it. What a line asks for is the session's to do.
 
+use super::color::{Color, Kind, When};
 use super::format::{Command, Format};
-use crate::output;
 use newswire::{CloseCode, CloseFrame};
 use rustyline::config::Config;
 use rustyline::history::MemHistory;
@@ -10,10 +10,9 @@ use rustyline::{Editor, ExternalPrinter};
 use std::io::{self, IsTerminal};
 use tokio::sync::mpsc;
 
-const HELP: &str =
-    "/ping [text], /close [code [reason]]; a message that begins with a slash: //text";
+const HELP: &str = "/ping [text], /pong [text], /close [code [reason]]; a message that begins with a slash: //text";
 
-/// The most that a ping carries: RFC 6455 §5.5.
+/// The most that a ping or pong carries: RFC 6455 §5.5.
 const MAX_PING: usize = 125;
 
 type Lines = mpsc::Receiver<Result<Command, String>>;
@@ -27,7 +26,7 @@ pub(super) struct Terminal {
 
 impl Terminal {
     /// Prompts for lines from now on, if there is somebody to ask.
-    pub(super) fn open(format: Format) -> Option<(Self, Lines)> {
+    pub(super) fn open(format: Format, when: When) -> Option<(Self, Lines)> {
         if !io::stdin().is_terminal() || !io::stdout().is_terminal() {
             return None;
         }
@@ -37,12 +36,15 @@ impl Terminal {
         let config = Config::builder().build();
         let history = MemHistory::with_config(&config);
         let mut editor = Editor::<(), MemHistory>::with_history(config, history).ok()?;
+        // Without one, even one that does nothing, the prompt has no colour.
+        editor.set_helper(Some(()));
         let printer = Box::new(editor.create_external_printer().ok()?);
         let (sender, receiver) = mpsc::channel(16);
         // It waits for a line until the process ends.
         std::thread::spawn(move || {
+            let prompt = ("> ", Color::on_stdout(when).paint(Kind::Sent, ">") + " ");
             // Ctrl-D and Ctrl-C end it, and so does a terminal that is gone.
-            while let Ok(line) = editor.readline("> ") {
+            while let Ok(line) = editor.readline(&prompt) {
                 // That a line is not kept is no reason to end.
                 let _ = editor.add_history_entry(line.as_str());
                 match command(&line, format) {
@@ -51,7 +53,7 @@ impl Terminal {
                             return;
                         }
                     }
-                    Err(wrong) => output::error(wrong),
+                    Err(wrong) => Color::on_stderr(when).error(wrong),
                 }
             }
         });
@@ -102,8 +104,11 @@ fn command(line: &str, format: Format) -> Result<Command, String> {
     }
     let (name, rest) = rest.split_once(' ').unwrap_or((rest, ""));
     match name {
-        "ping" if rest.len() > MAX_PING => Err(format!("a ping has at most {MAX_PING} bytes")),
+        "ping" | "pong" if rest.len() > MAX_PING => {
+            Err(format!("a {name} has at most {MAX_PING} bytes"))
+        }
         "ping" => Ok(Command::Ping(rest.into())),
+        "pong" => Ok(Command::Pong(rest.into())),
         "close" => close(rest.trim()),
         _ => Err(format!("/{name} is no command: {HELP}")),
     }
@@ -139,6 +144,8 @@ mod tests {
         assert_eq!(typed("//ping"), Ok(Command::Send("/ping".into())));
         assert_eq!(typed("/ping"), Ok(Command::Ping(vec![])));
         assert_eq!(typed("/ping a b"), Ok(Command::Ping(b"a b".to_vec())));
+        assert_eq!(typed("/pong"), Ok(Command::Pong(vec![])));
+        assert_eq!(typed("/pong alive"), Ok(Command::Pong(b"alive".to_vec())));
         let close = |code: u16, reason: &str| Ok(Command::Close(code.into(), reason.to_owned()));
         assert_eq!(typed("/close"), close(1000, ""));
         assert_eq!(typed("/close 4000"), close(4000, ""));

@@ -127,7 +127,9 @@ fn json_has_a_line_for_each_event_and_is_read_too() {
     let server = serve(&[]);
     let url = server.url("/echo");
     let input = concat!(
-        r#"{"type":"ping"}"#,
+        r#"{"type":"pong","text":"alive"}"#,
+        "\n",
+        r#"{"type":"ping","base64":"/w=="}"#,
         "\n",
         r#"{"type":"message","text":"hello\n"}"#,
         "\n",
@@ -144,10 +146,23 @@ fn json_has_a_line_for_each_event_and_is_read_too() {
             .unwrap()
             .contains("permessage-deflate")
     );
+    let answer = events[0]["answer"].take();
+    assert_eq!(answer["status"], 101);
+    let header = json!(["sec-websocket-protocol", "echo-protocol"]);
+    assert!(answer["headers"].as_array().unwrap().contains(&header));
+    let round_trip = events[1]["round_trip_ms"].take().as_f64().unwrap();
+    assert!(round_trip > 0.0 && round_trip < 20_000.0, "{round_trip}");
     assert_eq!(
         events,
         [
-            json!({"type": "open", "url": url, "subprotocol": "echo-protocol", "extensions": null}),
+            json!({
+                "type": "open",
+                "url": url,
+                "subprotocol": "echo-protocol",
+                "extensions": null,
+                "answer": null,
+            }),
+            json!({"type": "pong", "base64": "/w==", "round_trip_ms": null}),
             json!({"type": "message", "text": "hello\n"}),
             json!({"type": "close", "code": 4000, "reason": "enough", "by": "client"}),
         ]

@@ -21,6 +21,11 @@ struct Terminal {
 
 impl Terminal {
     fn new(server: &Served, flags: &[&str]) -> Self {
+        Self::with(server, flags, "TERM", "xterm")
+    }
+
+    /// The same with this in the environment.
+    fn with(server: &Served, flags: &[&str], variable: &str, value: &str) -> Self {
         let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
         grantpt(&master).unwrap();
         unlockpt(&master).unwrap();
@@ -30,7 +35,7 @@ impl Terminal {
         let end = || Stdio::from(device.try_clone().unwrap());
         let url = server.url("/echo");
         let mut command = newswire(&[&["connect", &url], flags].concat());
-        command.env("TERM", "xterm");
+        command.env("TERM", "xterm").env(variable, value);
         let child = command.stdin(end()).stdout(end()).stderr(end());
         let child = child.spawn().unwrap();
         let keyboard = File::from(master);
@@ -56,14 +61,14 @@ impl Terminal {
         self.keyboard.write_all(keys.as_bytes()).unwrap();
     }
 
-    /// Waits until this is shown, and clears the screen.
+    /// Waits until this is shown, and takes it from the screen with what was before it.
     #[track_caller]
     fn shows(&self, text: &str) {
         let start = Instant::now();
         loop {
             let mut screen = self.screen.lock().unwrap();
-            if screen.contains(text) {
-                screen.clear();
+            if let Some(at) = screen.find(text) {
+                screen.drain(..at + text.len());
                 return;
             }
             assert!(start.elapsed() < PATIENCE, "no {text:?} in {screen:?}");
@@ -103,7 +108,7 @@ impl Drop for Terminal {
 #[test]
 fn what_is_typed_is_sent_and_what_comes_is_shown_above_the_prompt() {
     let server = serve(&[]);
-    let mut terminal = Terminal::new(&server, &[]);
+    let mut terminal = Terminal::new(&server, &["--color", "never"]);
     terminal.shows("> ");
     terminal.types("hello\r");
     terminal.shows("< hello");
@@ -114,8 +119,12 @@ fn what_is_typed_is_sent_and_what_comes_is_shown_above_the_prompt() {
     terminal.shows("< /slash");
     terminal.types("/pung\r");
     terminal.shows("/pung is no command");
-    terminal.types("/ping\r");
+    terminal.shows("\x1b[K> ");
+    terminal.types("/pong\r");
+    terminal.shows("/pong");
     terminal.shows("> ");
+    terminal.types("/ping are you there?\r");
+    terminal.shows("pong are you there? after ");
     // What is pasted is one message, with its line breaks.
     terminal.types("\x1b[200~two\nlines\x1b[201~\r");
     terminal.shows("< two\r\nlines");
@@ -125,10 +134,43 @@ fn what_is_typed_is_sent_and_what_comes_is_shown_above_the_prompt() {
 }
 
 #[test]
+fn what_is_sent_comes_happens_or_is_wrong_has_a_colour_each() {
+    let server = serve(&[]);
+    let mut terminal = Terminal::new(&server, &[]);
+    terminal.shows("\x1b[2mopen: /close or Ctrl-D closes it\x1b[0m");
+    terminal.shows("\x1b[32m>\x1b[0m ");
+    terminal.types("hello\r");
+    terminal.shows("\x1b[36m<\x1b[0m hello");
+    terminal.types("/pung\r");
+    terminal.shows("\x1b[31mnewswire: /pung is no command");
+    let mut terminal = Terminal::with(&server, &[], "NO_COLOR", "1");
+    terminal.shows("open: /close");
+    terminal.shows("\x1b[K> ");
+    terminal.types("hello\r");
+    terminal.shows("\x1b[K< hello");
+    // Who asks for them has them.
+    let mut terminal = Terminal::with(&server, &["--color", "always"], "NO_COLOR", "1");
+    terminal.shows("\x1b[2mopen");
+}
+
+#[test]
+fn the_answer_and_all_control_frames_are_shown_to_who_wants_to_see_them() {
+    let server = serve(&["--idle-timeout", "400ms"]);
+    let mut terminal = Terminal::new(&server, &["-v", "--color", "never"]);
+    terminal.shows("  101 Switching Protocols");
+    terminal.shows("  upgrade: websocket");
+    // The server's own, which looks whether somebody is there.
+    terminal.shows("\x1b[Kping 00000000");
+    terminal.types("/close\r");
+    terminal.shows("closed: 1000");
+    assert_eq!(terminal.ends(), Some(0));
+}
+
+#[test]
 fn control_d_and_control_c_close_it() {
     let server = serve(&[]);
     for key in ["\x04", "\x03"] {
-        let mut terminal = Terminal::new(&server, &[]);
+        let mut terminal = Terminal::new(&server, &["--color", "never"]);
         terminal.shows("> ");
         terminal.types(key);
         assert_eq!(terminal.ends(), Some(0), "{key:?}");
@@ -138,7 +180,7 @@ fn control_d_and_control_c_close_it() {
 #[test]
 fn a_server_that_ends_leaves_the_terminal_as_it_was() {
     let server = serve(&[]);
-    let mut terminal = Terminal::new(&server, &[]);
+    let mut terminal = Terminal::new(&server, &["--color", "never"]);
     terminal.shows("> ");
     terminal.types("half a li");
     server.signal(Signal::TERM);

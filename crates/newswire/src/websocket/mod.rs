@@ -94,7 +94,8 @@ impl<T: Transport> WebSocket<T> {
         let negotiated = subprotocol.map(|name| {
             Box::new(Negotiated {
                 subprotocol: Some(name.into()),
-                ..Negotiated::default()
+                #[cfg(feature = "client")]
+                response: None,
             })
         });
         Self {

@@ -42,7 +42,6 @@ pub(crate) struct Shared<T: Transport> {
 }
 
 /// What the opening handshake has found.
-#[derive(Default)]
 pub(crate) struct Negotiated {
     pub(crate) subprotocol: Option<Box<str>>,
     /// The answer to a client's.
