@@ -42,7 +42,7 @@ pub fn ok(stdout: &str) -> (Option<i32>, String, String) {
     (Some(0), stdout.to_owned(), String::new())
 }
 
-fn events(stdout: &str) -> Vec<Value> {
+pub fn events(stdout: &str) -> Vec<Value> {
     let lines = stdout.lines();
     lines
         .map(|line| serde_json::from_str(line).unwrap())
@@ -262,6 +262,21 @@ fn wrong_arguments_are_told_before_anything_is_sent() {
         (&["ws://localhost", "--timeout", "0s"], "--timeout"),
         (&["ws://localhost", "-n", "0"], "0"),
         (&["ws://localhost", "--cert", "x"], "--key"),
+        (
+            &["ws://localhost", "--reconnect-attempts", "3"],
+            "--reconnect",
+        ),
+        (
+            &["ws://localhost", "--reconnect-max-delay", "1s"],
+            "--reconnect",
+        ),
+        (
+            &["ws://localhost", "--reconnect", "--reconnect-attempts", "0"],
+            "0",
+        ),
+        (&["ws://localhost", "--json", "--verbose"], "--json"),
+        (&["ws://localhost", "--json", "--color", "always"], "--json"),
+        (&["ws://localhost", "--color", "blue"], "blue"),
     ] {
         let (code, stdout, stderr) = connect(arguments);
         assert_eq!(

@@ -18,20 +18,26 @@ pub fn server<R: Send + 'static>(
     let addr = listener.local_addr().unwrap();
     let serving = std::thread::spawn(move || {
         let (stream, _) = listener.accept().unwrap();
-        let mut reader = BufReader::new(stream.try_clone().unwrap());
-        let mut head = String::new();
-        while !head.ends_with("\r\n\r\n") {
-            assert!(reader.read_line(&mut head).unwrap() > 0, "{head}");
-        }
-        let key = head.lines().find_map(|line| {
-            let (name, value) = line.split_once(": ")?;
-            name.eq_ignore_ascii_case("sec-websocket-key")
-                .then_some(value)
-        });
-        let accept = accept_key(key.unwrap().as_bytes());
+        let (head, accept) = accept(&stream);
         (head, answer(stream, accept))
     });
     (addr, serving)
+}
+
+/// Reads a request; it, and the `Sec-WebSocket-Accept` that answers it.
+pub fn accept(stream: &TcpStream) -> (String, String) {
+    let mut reader = BufReader::new(stream);
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        assert!(reader.read_line(&mut head).unwrap() > 0, "{head}");
+    }
+    let key = head.lines().find_map(|line| {
+        let (name, value) = line.split_once(": ")?;
+        name.eq_ignore_ascii_case("sec-websocket-key")
+            .then_some(value)
+    });
+    let accept = accept_key(key.unwrap().as_bytes());
+    (head, accept)
 }
 
 /// A server that opens the WebSocket and then sends these bytes and hangs up.
@@ -63,7 +69,7 @@ fn assert_fails(arguments: &[&str], code: i32, part: &str) {
 }
 
 /// A port at which nobody listens.
-fn nobody() -> SocketAddr {
+pub fn nobody() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap()
 }

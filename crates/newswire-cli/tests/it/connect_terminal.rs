@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// A `newswire connect` at a terminal of its own, which is killed when it is dropped.
-struct Terminal {
+pub struct Terminal {
     child: Child,
     keyboard: File,
     device: File,
@@ -20,7 +20,7 @@ struct Terminal {
 }
 
 impl Terminal {
-    fn new(server: &Served, flags: &[&str]) -> Self {
+    pub fn new(server: &Served, flags: &[&str]) -> Self {
         Self::with(server, flags, "TERM", "xterm")
     }
 
@@ -57,21 +57,29 @@ impl Terminal {
         }
     }
 
-    fn types(&mut self, keys: &str) {
+    pub fn types(&mut self, keys: &str) {
         self.keyboard.write_all(keys.as_bytes()).unwrap();
     }
 
     /// Waits until this is shown, and takes it from the screen with what was before it.
     #[track_caller]
-    fn shows(&self, text: &str) {
+    pub fn shows(&self, text: &str) {
+        self.shows_in_any_order(&[text]);
+    }
+
+    #[track_caller]
+    pub fn shows_in_any_order(&self, texts: &[&str]) {
         let start = Instant::now();
         loop {
             let mut screen = self.screen.lock().unwrap();
-            if let Some(at) = screen.find(text) {
-                screen.drain(..at + text.len());
+            let ends = texts
+                .iter()
+                .map(|text| Some(screen.find(text)? + text.len()));
+            if let Some(ends) = ends.collect::<Option<Vec<_>>>() {
+                screen.drain(..ends.into_iter().max().unwrap());
                 return;
             }
-            assert!(start.elapsed() < PATIENCE, "no {text:?} in {screen:?}");
+            assert!(start.elapsed() < PATIENCE, "no {texts:?} in {screen:?}");
             drop(screen);
             std::thread::park_timeout(Duration::from_millis(5));
         }
@@ -79,7 +87,7 @@ impl Terminal {
 
     /// Its exit code, once it has ended and left the terminal as it was.
     #[track_caller]
-    fn ends(&mut self) -> Option<i32> {
+    pub fn ends(&mut self) -> Option<i32> {
         let start = Instant::now();
         let status = loop {
             if let Some(status) = self.child.try_wait().unwrap() {
@@ -145,11 +153,11 @@ fn what_is_sent_comes_happens_or_is_wrong_has_a_colour_each() {
     terminal.shows("\x1b[31mnewswire: /pung is no command");
     let mut terminal = Terminal::with(&server, &[], "NO_COLOR", "1");
     terminal.shows("open: /close");
-    terminal.shows("\x1b[K> ");
+    terminal.shows("> ");
     terminal.types("hello\r");
     terminal.shows("\x1b[K< hello");
     // Who asks for them has them.
-    let mut terminal = Terminal::with(&server, &["--color", "always"], "NO_COLOR", "1");
+    let terminal = Terminal::with(&server, &["--color", "always"], "NO_COLOR", "1");
     terminal.shows("\x1b[2mopen");
 }
 

@@ -14,6 +14,8 @@ mod bench_server;
 mod bench_tls;
 mod compression;
 mod connect;
+#[cfg(unix)]
+mod connect_again;
 mod connect_ends;
 #[cfg(unix)]
 mod connect_terminal;

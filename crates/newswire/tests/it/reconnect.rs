@@ -173,6 +173,25 @@ async fn it_gives_up_when_the_attempts_are_used_up() {
 }
 
 #[tokio::test]
+async fn what_happened_before_the_end_is_told_before_it() {
+    let server = serve(|server| server.route("/", |ws| close_with(ws, 1008))).await;
+    let mut ws = Connector::new().reconnecting(&server.url("/"), quick().max_attempts(1));
+    ws.send("hello").unwrap();
+    assert!(matches!(next(&mut ws).await, Event::Open { before: 0, .. }));
+    let ended = within(ws.recv()).await;
+    assert!(matches!(ended, Err(GivenUp::Closed(_))), "{ended:?}");
+    assert!(within(ws.recv()).await.unwrap().is_none());
+
+    let policy = quick().max_attempts(1).stay_away_after([1000]);
+    let mut ws = Connector::new().reconnecting(&server.url("/"), policy);
+    ws.send("hello").unwrap();
+    assert!(matches!(next(&mut ws).await, Event::Open { before: 0, .. }));
+    assert!(matches!(next(&mut ws).await, Event::Lost { .. }));
+    let ended = within(ws.recv()).await;
+    assert!(matches!(ended, Err(GivenUp::Attempts { .. })), "{ended:?}");
+}
+
+#[tokio::test]
 async fn what_no_attempt_can_change_is_not_tried_again() {
     async fn never(_: WebSocket) -> newswire::Result {
         unreachable!("nobody gets in")

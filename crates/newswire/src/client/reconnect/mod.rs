@@ -58,6 +58,7 @@ impl Connector {
         Reconnecting {
             outbox,
             drive: Some(Box::pin(life.run())),
+            given_up: None,
         }
     }
 }
@@ -68,6 +69,8 @@ impl Connector {
 pub struct Reconnecting {
     outbox: Outbox,
     drive: Option<Drive>,
+    /// Why it is over, until that is told.
+    given_up: Option<GivenUp>,
 }
 
 /// Everything that happens until the end, once it is polled.
@@ -160,11 +163,11 @@ impl Reconnecting {
                     return Poll::Ready(Ok(Some(event)));
                 }
                 if self.drive.is_none() {
-                    return Poll::Ready(Ok(None));
+                    return Poll::Ready(self.given_up.take().map_or(Ok(None), Err));
                 }
                 match self.poll_drive(cx) {
-                    Poll::Ready(Ok(())) => {}
-                    Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                    // What happened before the end is told before it.
+                    Poll::Ready(ended) => self.given_up = ended.err(),
                     Poll::Pending => match self.outbox.take_event() {
                         Some(event) => return Poll::Ready(Ok(Some(event))),
                         None => return Poll::Pending,
