@@ -4,7 +4,7 @@
 //! ```text
 //! options ─▶ input ─▶ session ─▶ printer ─▶ color
 //!               │        └─▶ link, expect, failure
-//!               └─▶ format, terminal
+//!               └─▶ format, terminal ─▶ prompt
 //! ```
 
 mod color;
@@ -15,6 +15,7 @@ mod input;
 mod link;
 mod options;
 mod printer;
+mod prompt;
 mod session;
 mod terminal;
 

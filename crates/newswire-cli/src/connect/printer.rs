@@ -225,7 +225,7 @@ fn in_words(frame: &ControlFrame) -> String {
     }
     if let Some(round_trip) = round_trip {
         let millis = millis(round_trip);
-        words.push_str(&format!(" after {millis} ms"));
+        words.push_str(&format!(" after {millis:.3} ms"));
     }
     words
 }

@@ -1,13 +1,15 @@
 //! A person at a terminal: a line that can be edited, with a history, and what comes printed above
 //! it. What a line asks for is the session's to do.
 
-use super::color::{Color, Kind, When};
+use super::color::{Color, When};
 use super::format::{Command, Format};
+use super::prompt::{Curtain, Prompt};
 use newswire::{CloseCode, CloseFrame};
 use rustyline::config::Config;
 use rustyline::history::MemHistory;
 use rustyline::{Editor, ExternalPrinter};
 use std::io::{self, IsTerminal};
+use std::sync::Arc;
 use tokio::sync::mpsc;
 
 const HELP: &str = "/ping [text], /pong [text], /close [code [reason]]; a message that begins with a slash: //text";
@@ -20,6 +22,7 @@ type Lines = mpsc::Receiver<Result<Command, String>>;
 /// The terminal, above whose prompt things are printed. Dropping it leaves the terminal as it was.
 pub(super) struct Terminal {
     printer: Box<dyn ExternalPrinter + Send>,
+    curtain: Arc<Curtain>,
     #[cfg(unix)]
     before: Option<rustix::termios::Termios>,
 }
@@ -35,33 +38,35 @@ impl Terminal {
         // Passwords and tokens are typed here: the history ends with the process.
         let config = Config::builder().build();
         let history = MemHistory::with_config(&config);
-        let mut editor = Editor::<(), MemHistory>::with_history(config, history).ok()?;
-        // Without one, even one that does nothing, the prompt has no colour.
-        editor.set_helper(Some(()));
+        let mut editor = Editor::<Prompt, MemHistory>::with_history(config, history).ok()?;
+        let curtain = Arc::<Curtain>::default();
+        let color = Color::on_stdout(when);
+        editor.set_helper(Some(Prompt::new(color, Arc::clone(&curtain))));
         let printer = Box::new(editor.create_external_printer().ok()?);
         let (sender, receiver) = mpsc::channel(16);
+        let terminal = Self {
+            printer,
+            curtain: Arc::clone(&curtain),
+            #[cfg(unix)]
+            before,
+        };
         // It waits for a line until the process ends.
         std::thread::spawn(move || {
-            let prompt = ("> ", Color::on_stdout(when).paint(Kind::Sent, ">") + " ");
             // Ctrl-D and Ctrl-C end it, and so does a terminal that is gone.
-            while let Ok(line) = editor.readline(&prompt) {
+            while let Ok(line) = editor.readline("> ") {
                 // That a line is not kept is no reason to end.
                 let _ = editor.add_history_entry(line.as_str());
                 match command(&line, format) {
                     Ok(command) => {
                         if sender.blocking_send(Ok(command)).is_err() {
-                            return;
+                            break;
                         }
                     }
                     Err(wrong) => Color::on_stderr(when).error(wrong),
                 }
             }
+            curtain.end();
         });
-        let terminal = Self {
-            printer,
-            #[cfg(unix)]
-            before,
-        };
         Some((terminal, receiver))
     }
 
@@ -78,19 +83,22 @@ impl Drop for Terminal {
         // One line waits while the line before it is printed: what was printed before these is on
         // the terminal when both are taken.
         let _ = self.print_nothing().and_then(|()| self.print_nothing());
+        self.curtain.fall();
         #[cfg(unix)]
         if let Some(before) = &self.before {
             use rustix::termios::{OptionalActions, tcsetattr};
             let _ = tcsetattr(io::stdin(), OptionalActions::Now, before);
         }
-        // The prompt is not left behind, nor is paste that is marked as such.
-        let _ = io::Write::write_all(&mut io::stdout(), b"\x1b[?2004l\r\x1b[K");
+        // Nothing is left behind: no prompt, no paste that is marked as such, no screen that waits
+        // for all of an update.
+        let _ = io::Write::write_all(&mut io::stdout(), b"\x1b[?2026l\x1b[?2004l\r\x1b[K");
     }
 }
 
 impl Terminal {
     fn print_nothing(&mut self) -> rustyline::Result<()> {
-        self.printer.print(String::new())
+        // The line that this begins is where it is already.
+        self.printer.print("\x1b[A\n".to_owned())
     }
 }
 

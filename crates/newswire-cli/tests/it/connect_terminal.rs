@@ -139,6 +139,10 @@ fn what_is_typed_is_sent_and_what_comes_is_shown_above_the_prompt() {
     terminal.types("/close 4000 that is all\r");
     terminal.shows("closed: 4000");
     assert_eq!(terminal.ends(), Some(0));
+    // No prompt is drawn after the last word, which erases the one that there was.
+    terminal.shows("\x1b[?2026l\x1b[?2004l\r\x1b[K");
+    std::thread::park_timeout(Duration::from_millis(50));
+    assert_eq!(*terminal.screen.lock().unwrap(), "");
 }
 
 #[test]
