@@ -12,7 +12,17 @@ pub(crate) fn line(text: impl Display) {
 
 /// Writes the one line that says what went wrong.
 pub(crate) fn error(text: impl Display) {
-    let _ = writeln!(std::io::stderr().lock(), "newswire: {text}");
+    aside(signed(text));
+}
+
+/// Writes a line to standard error. That nobody reads it is no error.
+pub(crate) fn aside(line: impl Display) {
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
+}
+
+/// The text with who says it.
+pub(crate) fn signed(text: impl Display) -> String {
+    format!("newswire: {text}")
 }
 
 /// Writes a whole document to standard output. That its reader has enough of it is no error.

@@ -1,10 +1,11 @@
 //! Colours for people: what was sent, what has come, what happens and what is wrong, told apart. Where
 //! they are shown is decided here, what is written is not.
 
+use crate::output;
 use clap::ValueEnum;
 use std::env;
 use std::fmt::Display;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 
 /// When there are colours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -49,9 +50,7 @@ impl Color {
 
     /// Writes the one line that says what went wrong to standard error, as `output::error` does.
     pub(super) fn error(self, text: impl Display) {
-        let text = format!("newswire: {text}");
-        // That nobody reads it is no error.
-        let _ = writeln!(io::stderr().lock(), "{}", self.paint(Kind::Error, &text));
+        output::aside(self.paint(Kind::Error, &output::signed(text)));
     }
 
     /// The text in the colour of its kind (ECMA-48, SGR).

@@ -133,7 +133,8 @@ impl Link {
     }
 
     /// What happens next; `None` when it is over as it should be. Control frames come before the
-    /// message that they were received before. Cancel-safe.
+    /// message that they were received before; with --reconnect, which reads on while a message
+    /// waits to be taken, those behind it may come before it too. Cancel-safe.
     pub(super) async fn next(&mut self) -> Result<Option<Event>, Failure> {
         loop {
             let Some(Current { frames, .. }) = &mut self.current else {
@@ -150,14 +151,14 @@ impl Link {
             tokio::select! {
                 biased;
                 Some(frame) = frames.recv() => return Ok(Some(Event::Control(frame))),
-                next = self.way.next() => {
-                    self.held = Some(next.map(|(event, opened)| {
-                        if opened.is_some() {
-                            self.current = opened;
-                        }
-                        event
-                    }));
-                }
+                next = self.way.next() => match next {
+                    // What comes on a connection comes behind its opening.
+                    Ok((event, Some(opened))) => {
+                        self.current = Some(opened);
+                        return Ok(event);
+                    }
+                    next => self.held = Some(next.map(|(event, _)| event)),
+                },
             }
         }
     }

@@ -7,6 +7,7 @@ use super::format::{self, Format, hex_encode, millis};
 use super::link::{Event, Opening};
 use super::options::Show;
 use super::terminal::Terminal;
+use crate::output;
 use newswire::{CloseFrame, ControlFrame, Message, Side};
 use serde_json::{Value, json};
 use std::io::{self, IsTerminal, Write};
@@ -191,13 +192,8 @@ impl Printer {
         match &mut self.terminal {
             Some(terminal) => terminal.print(&self.stdout.paint(Kind::Notice, &text)),
             None => {
-                let text = format!("newswire: {text}");
-                // That nobody reads it is no error.
-                let _ = writeln!(
-                    io::stderr().lock(),
-                    "{}",
-                    self.stderr.paint(Kind::Notice, &text)
-                );
+                let text = self.stderr.paint(Kind::Notice, &output::signed(text));
+                output::aside(text);
                 Ok(())
             }
         }
