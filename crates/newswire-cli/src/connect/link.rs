@@ -349,14 +349,14 @@ impl Outlet {
     }
 
     /// Sends a ping if a connection is open.
-    pub(super) async fn ping_now(&self) {
+    pub(super) async fn ping_now(&self, payload: &[u8]) {
         let sender = match self {
             Self::Once(sender) => Some(sender.clone()),
             Self::Again { sender, .. } => sender.borrow().clone(),
         };
         if let Some(sender) = sender {
             // A connection that is closing needs none.
-            let _ = sender.ping(b"").await;
+            let _ = sender.ping(payload).await;
         }
     }
 

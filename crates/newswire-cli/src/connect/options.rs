@@ -137,7 +137,7 @@ struct FormatOptions {
     /// Read are {"type":"message","text":"hello"}, {"type":"message","base64":"aGVsbG8="},
     /// {"type":"ping","text":"are you there"}, {"type":"pong"} and
     /// {"type":"close","code":1000,"reason":"done"}. Written are open with the server's answer,
-    /// message, ping, pong with round_trip_ms when it answers the last ping, close, error, and with
+    /// message, ping, pong with round_trip_ms when it answers a ping, close, error, and with
     /// --reconnect lost and waiting.
     #[arg(long)]
     json: bool,

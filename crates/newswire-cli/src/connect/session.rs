@@ -192,8 +192,11 @@ async fn ping(outlet: &Outlet, interval: Option<Duration>) -> Infallible {
     };
     let mut ticks = interval_at(Instant::now() + interval, interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut number = 0_u64;
     loop {
         ticks.tick().await;
-        outlet.ping_now().await;
+        number += 1;
+        // Each its own, so that their pongs can be told apart.
+        outlet.ping_now(number.to_string().as_bytes()).await;
     }
 }

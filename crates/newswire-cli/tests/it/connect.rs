@@ -175,6 +175,24 @@ fn json_has_a_line_for_each_event_and_is_read_too() {
 }
 
 #[test]
+fn each_ping_that_is_sent_by_itself_has_its_round_trip() {
+    let server = serve(&[]);
+    let url = server.url("/echo");
+    for more in [&[][..], &["--reconnect"]] {
+        let flags = [&url, "--json", "--ping-interval", "10ms", "-w", "300ms"];
+        let (code, stdout, stderr) = connect(&[&flags, more].concat());
+        assert_eq!((code, stderr.as_str()), (Some(0), ""));
+        let events = events(&stdout);
+        let mut pongs = events.iter().filter(|event| event["type"] == "pong");
+        for number in ["1", "2", "3"] {
+            let pong = pongs.next().unwrap();
+            assert_eq!(pong["text"], number);
+            assert!(pong["round_trip_ms"].as_f64().unwrap() > 0.0, "{pong}");
+        }
+    }
+}
+
+#[test]
 fn it_is_over_when_what_was_expected_has_come() {
     let server = serve(&[]);
     let url = server.url("/echo");

@@ -225,9 +225,14 @@ fn pings_are_sent_as_often_as_asked() {
         stream
             .set_read_timeout(Some(Duration::from_secs(10)))
             .unwrap();
-        // RFC 6455 §5.2: FIN and the opcode 9, then the mask bit and no payload, then the key.
-        let mut frame = [0; 6];
-        (0..3).all(|_| stream.read_exact(&mut frame).is_ok() && frame[..2] == [0x89, 0x80])
+        // RFC 6455 §5.2: FIN and the opcode 9, then the mask bit and a byte of payload, then the key
+        // and the payload. They are numbered.
+        let mut frame = [0; 7];
+        (b'1'..=b'3').all(|number| {
+            stream.read_exact(&mut frame).is_ok()
+                && frame[..2] == [0x89, 0x81]
+                && frame[2] ^ frame[6] == number
+        })
     });
     let url = format!("ws://{addr}/");
     let arguments = [&url, "--wait", "off", "--ping-interval", "20ms"];

@@ -1,8 +1,10 @@
 //! [`ControlFrames`]: the pings and pongs of the peer, for those who want to see them. They are answered
 //! and timed elsewhere, whether somebody looks or not.
 
+use super::latency::{Latency, Pinged};
 use bytes::Bytes;
 use newswire_proto::Event;
+use std::collections::VecDeque;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
@@ -20,9 +22,8 @@ pub enum ControlFrame {
     Pong {
         /// What the ping held that it answers, or what the peer likes.
         payload: Bytes,
-        /// How long the last ping took to it, as
-        /// [`WebSocket::latency`](super::WebSocket::latency). `None` when it is not the answer to
-        /// that one: it was unsolicited, or another ping was sent since.
+        /// How long the ping took to it that it answers: one that was sent by this end, since
+        /// control frames are shown. `None` when it answers none.
         round_trip: Option<Duration>,
     },
 }
@@ -54,14 +55,40 @@ impl ControlFrames {
 }
 
 /// Where they come from.
-pub(super) struct ControlSender(mpsc::Sender<ControlFrame>);
+pub(super) struct ControlSender {
+    sender: mpsc::Sender<ControlFrame>,
+    /// The pings before the last one whose pongs may still come, the oldest first.
+    earlier: VecDeque<Pinged>,
+}
 
 pub(super) fn channel() -> (ControlSender, ControlFrames) {
     let (sender, receiver) = mpsc::channel(MOST_WAITING);
-    (ControlSender(sender), ControlFrames(receiver))
+    let sender = ControlSender {
+        sender,
+        earlier: VecDeque::new(),
+    };
+    (sender, ControlFrames(receiver))
 }
 
 impl ControlSender {
+    /// Another ping was sent behind this one.
+    pub(super) fn remember(&mut self, earlier: Pinged) {
+        if self.earlier.len() == MOST_WAITING {
+            self.earlier.pop_front();
+        }
+        self.earlier.push_back(earlier);
+    }
+
+    /// How long it took, when this pong is the answer to one of the earlier pings. Those before it
+    /// are not waited for any more.
+    pub(super) fn round_trip(&mut self, pong: &[u8]) -> Option<Latency> {
+        let mut pings = self.earlier.iter().enumerate();
+        let found = pings.find_map(|(at, ping)| Some((at, ping.round_trip(pong)?)));
+        let (at, latency) = found?;
+        self.earlier.drain(..=at);
+        Some(latency)
+    }
+
     /// Shows what has come, if it is a control frame. Whether there may be somebody who looks.
     pub(super) fn tell(&self, event: &Event, round_trip: Option<Duration>) -> bool {
         let frame = match event {
@@ -74,7 +101,7 @@ impl ControlSender {
             _ => return true,
         };
         !matches!(
-            self.0.try_send(frame),
+            self.sender.try_send(frame),
             Err(mpsc::error::TrySendError::Closed(_))
         )
     }

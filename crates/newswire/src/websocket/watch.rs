@@ -2,7 +2,7 @@
 //! whether the peer sends faster than it may.
 
 use super::inner::Inner;
-use super::latency::Pinged;
+use super::latency::{Latency, Pinged};
 use super::shared::Shared;
 use super::turn::{self, Moved};
 use crate::transport::Transport;
@@ -65,9 +65,13 @@ impl<T: Transport> Inner<T> {
         }
     }
 
-    /// A ping was queued: its pong is waited for, and that of no other.
+    /// A ping was queued: its pong is waited for, and that of no other unless somebody looks.
     pub(super) fn pinged(&mut self, payload: &[u8]) {
-        self.seldom().pinged = Some(Pinged::now(payload));
+        let seldom = self.seldom();
+        let before = seldom.pinged.replace(Pinged::now(payload));
+        if let (Some(control), Some(before)) = (&mut seldom.control, before) {
+            control.remember(before);
+        }
     }
 
     /// Times the pong that a ping waits for, and shows control frames to who wants to see them. Whether the peer has sent too much with this event,
@@ -78,12 +82,18 @@ impl<T: Transport> Inner<T> {
             return false;
         };
         let mut round_trip = None;
-        if let (Event::Pong(payload), Some(pinged)) = (event, &seldom.pinged)
-            && let Some(latency) = pinged.round_trip(payload)
-        {
-            self.outside.latency = latency;
-            round_trip = latency.get();
-            seldom.pinged = None;
+        if let Event::Pong(payload) = event {
+            let control = seldom.control.as_mut();
+            round_trip = control.and_then(|control| control.round_trip(payload));
+            if round_trip.is_none()
+                && let Some(pinged) = &seldom.pinged
+            {
+                round_trip = pinged.round_trip(payload);
+                if let Some(latency) = round_trip {
+                    self.outside.latency = latency;
+                    seldom.pinged = None;
+                }
+            }
         }
         if let (false, Some(rates)) = (matches!(event, Event::Closed), &mut seldom.rates)
             && let Err(failure) = rates.message()
@@ -92,7 +102,7 @@ impl<T: Transport> Inner<T> {
             return true;
         }
         if let Some(control) = &seldom.control
-            && !control.tell(event, round_trip)
+            && !control.tell(event, round_trip.and_then(Latency::get))
         {
             seldom.control = None;
         }
