@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! options ─▶ input ─▶ session ─▶ printer ─▶ color
-//!               │        └─▶ link, expect, failure
+//!               │        └─▶ link, outlet, expect, failure
 //!               └─▶ format, terminal ─▶ prompt
 //! ```
 
@@ -14,6 +14,7 @@ mod format;
 mod input;
 mod link;
 mod options;
+mod outlet;
 mod printer;
 mod prompt;
 mod session;

@@ -26,6 +26,8 @@ pub(super) struct Printer {
     terminal: Option<Terminal>,
     /// Whether a connection was open.
     was_open: bool,
+    /// Whether it was told that an attempt follows.
+    has_waited: bool,
     /// How the last connection was lost, until another one is tried.
     lost: Option<String>,
 }
@@ -41,6 +43,7 @@ impl Printer {
             stderr: Color::on_stderr(show.color),
             terminal: None,
             was_open: false,
+            has_waited: false,
             lost: None,
         }
     }
@@ -84,7 +87,7 @@ impl Printer {
             self.notice("open again")?;
         } else if self.terminal.is_some() {
             self.notice("open: /close or Ctrl-D closes it")?;
-        } else if self.is_verbose {
+        } else if self.is_verbose || self.has_waited {
             self.notice("open")?;
         }
         match &opening.response {
@@ -150,6 +153,7 @@ impl Printer {
                 "message": why,
             }));
         }
+        self.has_waited = true;
         let seconds = delay.as_secs_f64();
         match self.lost.take() {
             // It is said already.

@@ -131,8 +131,8 @@ fn a_server_that_is_started_late_is_waited_for() {
     let mut child = newswire(&arguments).spawn().unwrap();
     let mut stderr = BufReader::new(child.stderr.take().unwrap()).lines();
     assert!(stderr.next().unwrap().unwrap().contains("trying again"));
-    std::thread::spawn(move || stderr.for_each(drop));
     let _server = serve_at(addr);
+    assert!(stderr.any(|line| line.unwrap() == "newswire: open"));
     let mut stdout = String::new();
     child
         .stdout
