@@ -2,7 +2,7 @@
 //! whatever the server does.
 
 use crate::support::{
-    PATIENCE, Peer, bad_server, echo, message, serve, serve_echo, silent, within,
+    PATIENCE, Peer, answer, bad_server, echo, message, serve, serve_echo, silent, within,
 };
 use newswire::proto::handshake::ResponseError;
 use newswire::{Config, ConnectError, Connector, RecvError, Request, Resolve, Step, WebSocket};
@@ -10,7 +10,7 @@ use std::future::pending;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
-use tokio::io::duplex;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
