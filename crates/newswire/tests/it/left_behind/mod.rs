@@ -7,39 +7,18 @@ mod connecting;
 #[cfg(feature = "event")]
 mod event;
 
-use crate::support::{message, within};
+use crate::support::{alone, message, within};
 use newswire::{Connector, WebSocket};
 use std::fs;
 use std::future::Future;
-use std::process::Command;
 use std::time::Duration;
-use tokio::runtime::{Builder, Handle};
+use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 /// How often each thing is done, at the same time.
 const TIMES: usize = 20;
 const SOON: Duration = Duration::from_millis(100);
-
-/// Runs the test called `name` of a module in a process that runs nothing else: `test` there.
-fn alone(module: &str, name: &str, test: impl Future<Output = ()>) {
-    const IS_ALONE: &str = "NEWSWIRE_TEST_IS_ALONE";
-    if std::env::var_os(IS_ALONE).is_some() {
-        let runtime = Builder::new_current_thread().enable_all().build();
-        return runtime.unwrap().block_on(test);
-    }
-    let this = std::env::current_exe().unwrap();
-    let mut command = Command::new(this);
-    let (_binary, module) = module.split_once("::").unwrap();
-    command.args([&format!("{module}::{name}"), "--exact", "--nocapture"]);
-    let output = command.env(IS_ALONE, "1").output().unwrap();
-    let told = String::from_utf8_lossy(&output.stdout);
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        output.status.success() && told.contains("1 passed"),
-        "{told}{errors}"
-    );
-}
 
 /// What is there in this process.
 #[derive(Debug, PartialEq, Eq)]

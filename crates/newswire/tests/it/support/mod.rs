@@ -1,6 +1,8 @@
 //! What the tests share: a bound on every wait, a server to talk to, peers that put raw frames
 //! on the wire, and transports that do not make it easy. No test lives here.
 
+#[cfg(any(target_os = "linux", feature = "tracing"))]
+mod alone;
 mod bad_server;
 #[cfg(feature = "rustls")]
 pub(crate) mod certificates;
@@ -10,6 +12,8 @@ mod peer;
 mod server;
 mod transport;
 
+#[cfg(any(target_os = "linux", feature = "tracing"))]
+pub(crate) use alone::alone;
 pub(crate) use bad_server::{bad_server, silent};
 #[cfg(feature = "http")]
 pub(crate) use http::Http;
