@@ -1,12 +1,16 @@
 //! The time of a server's connections: one task waits for the next alarm of all of them, so that
 //! none needs a timer of its own. What an alarm means is the connection's to know.
 
+use super::alarm::Alarm;
 use super::registry::Registry;
 use crate::websocket::timer::Clock;
 use crate::websocket::traffic::Traffic;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
-use tokio::time::timeout_at;
+use tokio::time::Instant;
 
 /// An alarm goes off late by up to a sixteenth of its time, and by no more than this, together
 /// with others of about then.
@@ -46,8 +50,20 @@ fn round_up(now: Duration, wait: Duration) -> Due {
     (exact / grain).saturating_add(1).saturating_mul(grain)
 }
 
+/// Waits until then, or until an alarm is set for sooner.
+async fn is_sooner(registry: &Registry, alarm: &Alarm, at: Instant) -> bool {
+    let mut sooner = pin!(registry.sooner.notified());
+    let mut rings = pin!(alarm.ring_at(at));
+    poll_fn(|cx| match sooner.as_mut().poll(cx) {
+        Poll::Ready(()) => Poll::Ready(true),
+        Poll::Pending => rings.as_mut().poll(cx).map(|()| false),
+    })
+    .await
+}
+
 /// Lets alarms go off until none is set.
 async fn tick(registry: Arc<Registry>) {
+    let alarm = Alarm::new();
     loop {
         let next = {
             let mut entries = registry.lock();
@@ -58,7 +74,7 @@ async fn tick(registry: Arc<Registry>) {
             return;
         };
         let at = registry.began + Duration::from_millis(due);
-        if timeout_at(at, registry.sooner.notified()).await.is_ok() {
+        if is_sooner(&registry, &alarm, at).await {
             continue;
         }
         // Under the lock nothing is called: a connection that ends takes itself out.

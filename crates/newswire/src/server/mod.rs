@@ -3,6 +3,7 @@
 //! `preface.rs`, `http.rs`, `judge.rs` with the rules of `route.rs`, and `handler.rs`. For the
 //! connections of other HTTP servers there are `service.rs` and `upgrade.rs`.
 
+mod alarm;
 pub mod auth;
 #[cfg(feature = "axum")]
 pub mod axum;
