@@ -4,6 +4,7 @@
 
 use tokio::time::{Instant, sleep_until};
 
+#[derive(Debug)]
 pub(super) struct Alarm {
     #[cfg(target_os = "linux")]
     timer: Option<linux::Timer>,
@@ -48,6 +49,7 @@ mod linux {
     use tokio::time::Instant;
 
     /// It is read like a pipe, into which the kernel writes how often it has gone off.
+    #[derive(Debug)]
     pub(super) struct Timer(Receiver);
 
     impl Timer {

@@ -1,7 +1,6 @@
 //! The time of a server's connections: one task waits for the next alarm of all of them, so that
 //! none needs a timer of its own. What an alarm means is the connection's to know.
 
-use super::alarm::Alarm;
 use super::registry::Registry;
 use crate::websocket::timer::Clock;
 use crate::websocket::traffic::Traffic;
@@ -51,9 +50,9 @@ fn round_up(now: Duration, wait: Duration) -> Due {
 }
 
 /// Waits until then, or until an alarm is set for sooner.
-async fn is_sooner(registry: &Registry, alarm: &Alarm, at: Instant) -> bool {
+async fn is_sooner(registry: &Registry, at: Instant) -> bool {
     let mut sooner = pin!(registry.sooner.notified());
-    let mut rings = pin!(alarm.ring_at(at));
+    let mut rings = pin!(registry.alarm().ring_at(at));
     poll_fn(|cx| match sooner.as_mut().poll(cx) {
         Poll::Ready(()) => Poll::Ready(true),
         Poll::Pending => rings.as_mut().poll(cx).map(|()| false),
@@ -63,7 +62,6 @@ async fn is_sooner(registry: &Registry, alarm: &Alarm, at: Instant) -> bool {
 
 /// Lets alarms go off until none is set.
 async fn tick(registry: Arc<Registry>) {
-    let alarm = Alarm::new();
     loop {
         let next = {
             let mut entries = registry.lock();
@@ -74,7 +72,7 @@ async fn tick(registry: Arc<Registry>) {
             return;
         };
         let at = registry.began + Duration::from_millis(due);
-        if is_sooner(&registry, &alarm, at).await {
+        if is_sooner(&registry, at).await {
             continue;
         }
         // Under the lock nothing is called: a connection that ends takes itself out.

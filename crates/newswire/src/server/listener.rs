@@ -128,6 +128,10 @@ pub(super) async fn run(
     let spread = service.shutdown_spread;
     let service = Arc::new(service);
     let own = Registry::new(&service.metrics);
+    if workers.is_none() {
+        // Now, so that connections leave nothing behind that was not there before.
+        own.alarm();
+    }
     {
         let mut signal = pin!(signal);
         let mut accepting = pin!(accept_all(&listeners, &service, &own, workers.as_ref()));

@@ -1,5 +1,6 @@
 //! The connections that a server has open, so that a shutdown reaches all of them.
 
+use super::alarm::Alarm;
 use super::clock::Due;
 use super::limits::{Limits, Permit, Place as LimitPlace, Refused};
 use super::metrics::Metrics;
@@ -11,7 +12,7 @@ use slab::Slab;
 use std::future::{Future, poll_fn};
 use std::net::IpAddr;
 use std::pin::pin;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::task::Poll;
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -37,6 +38,7 @@ pub(super) struct Registry {
     pub(super) began: Instant,
     /// Told when there is an alarm before all others.
     pub(super) sooner: Notify,
+    alarm: OnceLock<Alarm>,
     /// Told when the server begins to shut down.
     #[cfg(feature = "http")]
     closing: Notify,
@@ -132,6 +134,7 @@ impl Registry {
             empty: Notify::new(),
             began: Instant::now(),
             sooner: Notify::new(),
+            alarm: OnceLock::new(),
             #[cfg(feature = "http")]
             closing: Notify::new(),
             metrics: metrics.clone(),
@@ -142,6 +145,11 @@ impl Registry {
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Entries> {
         self.entries.lock()
+    }
+
+    /// The clock's alarm, made by the first to ask for it, on whose runtime it is.
+    pub(super) fn alarm(&self) -> &Alarm {
+        self.alarm.get_or_init(Alarm::new)
     }
 
     /// Registers a connection that was let in, and whose task is about to be spawned.

@@ -121,6 +121,8 @@ impl Worker {
             // Whoever started it may have given up; then the queue is closed too.
             match runtime {
                 Ok(runtime) => {
+                    // Now, so that connections leave nothing behind that was not there before.
+                    runtime.block_on(async { own.alarm() });
                     let _ = started.send(Ok(()));
                     work(&runtime, connections, &own);
                 }

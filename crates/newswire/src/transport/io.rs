@@ -33,23 +33,23 @@ thread_local! {
 }
 
 /// Reads once into `connection`, which takes large payloads where they belong; how much, and 0 is the
-/// end. `emptied` is this function's own, from one call to the next.
+/// end; and whether it was such a payload. `emptied` is this function's own, from one call to the next.
 #[inline]
 pub(crate) fn poll_receive<T: Transport>(
     transport: &mut T,
     emptied: &mut bool,
     connection: &mut Connection,
     cx: &mut Context<'_>,
-) -> Poll<io::Result<usize>> {
+) -> Poll<io::Result<(usize, bool)>> {
     if let Some(mut room) = connection.room() {
         let len = ready!(poll_read_into(transport, emptied, cx, &mut room))?;
         connection.handle_read(len);
-        return Poll::Ready(Ok(len));
+        return Poll::Ready(Ok((len, true)));
     }
     let data = ready!(poll_read(transport, emptied, cx, usize::MAX))?;
     let len = data.len();
     connection.handle_data(data);
-    Poll::Ready(Ok(len))
+    Poll::Ready(Ok((len, false)))
 }
 
 /// Reads up to `most` bytes before there is a connection. They are in the thread's buffer: whoever

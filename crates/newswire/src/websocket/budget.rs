@@ -48,11 +48,17 @@ pub(super) fn defer<R>(cx: &mut Context<'_>) -> Poll<R> {
 /// turn: of a peer that floods that would be 32 MiB, with this it is half of one.
 const A_READ: usize = 4 * 1024;
 
+/// The same for what is read to where it belongs, the rest of a large payload, which costs less: four
+/// MiB are a turn. With shorter ones many large messages would be half read at the same time, for
+/// which the processor's cache has no room.
+const A_DIRECT_READ: usize = 32 * 1024;
+
 /// Uses up the runtime's own budget for what was read; what is too much is the next read's to wait
 /// for.
 #[inline]
-pub(super) fn charge_read(cx: &mut Context<'_>, len: usize) {
-    for _ in 0..len / A_READ {
+pub(super) fn charge_read(cx: &mut Context<'_>, len: usize, is_direct: bool) {
+    let a_read = if is_direct { A_DIRECT_READ } else { A_READ };
+    for _ in 0..len / a_read {
         if !has_budget_remaining() {
             return;
         }

@@ -325,10 +325,10 @@ impl<T: Transport> Inner<T> {
                 self.reading = true;
                 return Poll::Pending;
             }
-            Poll::Ready(Ok(0)) => self.connection.handle_eof(),
-            Poll::Ready(Ok(len)) => {
+            Poll::Ready(Ok((0, _))) => self.connection.handle_eof(),
+            Poll::Ready(Ok((len, is_direct))) => {
                 self.reading = false;
-                budget::charge_read(cx, len);
+                budget::charge_read(cx, len, is_direct);
                 self.was_read(len);
             }
             Poll::Ready(Err(error)) => {
