@@ -22,6 +22,7 @@ impl Said {
             .with_max_level(level)
             .with_span_events(spans)
             .with_writer(self.clone())
+            .with_ansi(false)
             .without_time()
             .finish();
         tracing::subscriber::set_default(subscriber)
